@@ -1,0 +1,177 @@
+"""The one codec between typed data and values (cattrs with its orjson converter).
+
+Strict on the way in: unknown fields, wrong types and coercions are refused, at every depth. A ``Blob`` is
+``{"$blob": {"sha256": ..., "size": ...}}``; encoding one that is still in memory stores it first.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, cast, get_args, get_origin
+
+import cattrs
+import orjson
+from cattrs.preconf.orjson import make_converter
+from cattrs.strategies import configure_tagged_union
+
+from tek_abi.blob import Blob, BlobStore
+from tek_abi.budget import UNLIMITED, Bound
+from tek_abi.canonical import Value, canonical, check_value, sha256_hex
+from tek_abi.errors import DecodeError, ValueNotAllowed
+from tek_abi.outcome import STATUS, Outcome
+from tek_abi.position import Position
+
+INLINE_LIMIT = 4096
+"""Values whose canonical bytes are longer stand in the blob store (DESIGN section 5)."""
+
+_T = TypeVar("_T")
+
+
+def _exactly(kind: type[_T], name: str) -> Any:
+    def structure(value: Any, _: Any) -> _T:
+        if type(value) is not kind:
+            raise ValueError(f"is not {name}: {_shown(value)}")
+        return value
+
+    return structure
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _structure_bound(value: Any, _: Any) -> Bound | None:
+    if value is not None and value != UNLIMITED and type(value) is not int:
+        raise ValueError(f"is not a whole number or {UNLIMITED!r}: {_shown(value)}")
+    return cast("Bound | None", value)
+
+
+class Codec:
+    """Encodes and decodes every abi type and every effect's arguments. One a run: it is bound to a blob store."""
+
+    def __init__(self, blobs: BlobStore | None = None) -> None:
+        self._blobs = blobs
+        self._converter = converter = make_converter(forbid_extra_keys=True, omit_if_default=True)
+        converter.register_structure_hook(int, _exactly(int, "a whole number"))
+        converter.register_structure_hook(str, _exactly(str, "text"))
+        converter.register_structure_hook(bool, _exactly(bool, "true or false"))
+        converter.register_structure_hook(Bound | None, _structure_bound)
+        converter.register_structure_hook(Blob, self._structure_blob)
+        converter.register_unstructure_hook(Blob, self._unstructure_blob)
+        converter.register_structure_hook(Position, lambda value, _: Position.from_json(value))
+        converter.register_unstructure_hook(Position, Position.to_json)
+        converter.register_structure_hook_factory(_is_tuple, self._tuple_hook)
+        configure_tagged_union(Outcome, converter, tag_generator=lambda kind: STATUS[kind], tag_name="status")
+
+    def encode(self, data: object, as_type: Any = None) -> Value:
+        """Return ``data`` as a value. Raises ``ValueNotAllowed`` for what has no place in tek's value model."""
+        value: Value = self._converter.unstructure(data, unstructure_as=as_type)
+        return value
+
+    def decode(self, value: object, kind: type[_T], where: str = "") -> _T:
+        """Return ``value`` as a ``kind``. Raises ``DecodeError`` with the path of the first problem."""
+        try:
+            return self._converter.structure(value, kind)
+        except (cattrs.BaseValidationError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise _decode_error(error, where) from None
+
+    def loads(self, data: bytes | str, kind: type[_T], where: str = "") -> _T:
+        """Decode JSON text. Raises ``DecodeError``."""
+        try:
+            value = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise DecodeError(where, f"is not JSON: {error}") from None
+        return self.decode(value, kind, where)
+
+    def seal(self, value: Value) -> tuple[Value, str]:
+        """Return ``value`` as it stands in a ledger line, and its digest.
+
+        A value of more than ``INLINE_LIMIT`` canonical bytes is stored and stands as ``{"$ref": {...}}``.
+        """
+        data = canonical(value)
+        if len(data) <= INLINE_LIMIT or self._blobs is None:
+            return value, sha256_hex(data)
+        blob = self._blobs.put(data)
+        return {"$ref": {"sha256": blob.sha256, "size": blob.size}}, blob.sha256
+
+    def unseal(self, value: Value) -> Value:
+        """Return the value behind what ``seal`` wrote. Raises ``LookupError`` when its blob is missing."""
+        if not isinstance(value, dict) or set(value) != {"$ref"}:
+            return value
+        reference = self.decode(value["$ref"], Blob, "$ref")
+        return cast("Value", orjson.loads(reference.read()))
+
+    def _unstructure_blob(self, blob: Blob) -> Value:
+        if blob.load is not None and self._blobs is not None:
+            self._blobs.put(blob.load())
+        return {"$blob": {"sha256": blob.sha256, "size": blob.size}}
+
+    def _structure_blob(self, value: Any, _: Any) -> Blob:
+        if isinstance(value, dict) and set(value) == {"$blob"}:
+            value = value["$blob"]
+        if not isinstance(value, dict) or set(value) != {"sha256", "size"}:
+            raise ValueError(f"is not a blob: {_shown(value)}")
+        sha256, size = value["sha256"], value["size"]
+        if type(sha256) is not str or type(size) is not int:
+            raise ValueError(f"is not a blob: {_shown(value)}")
+        blobs = self._blobs
+        return Blob(sha256, size, None if blobs is None else lambda: blobs.get(sha256))
+
+    def _tuple_hook(self, kind: Any, _: cattrs.Converter) -> Any:
+        arguments = get_args(kind)
+        variadic = len(arguments) == 2 and arguments[1] is Ellipsis
+        item_types = arguments[:1] if variadic else arguments
+        hooks = [self._converter.get_structure_hook(item) for item in item_types]
+
+        def structure(value: Any, _: Any) -> tuple[Any, ...]:
+            if not isinstance(value, list | tuple):
+                raise ValueError(f"is not a list: {_shown(value)}")
+            if variadic:
+                return tuple([_item(hooks[0], item, item_types[0], i) for i, item in enumerate(value)])
+            if len(value) != len(hooks):
+                raise ValueError(f"has {len(value)} items, not {len(hooks)}")
+            return tuple([_item(hooks[i], item, item_types[i], i) for i, item in enumerate(value)])
+
+        return structure
+
+
+def _item(hook: Any, value: Any, kind: Any, index: int) -> Any:
+    try:
+        return hook(value, kind)
+    except (cattrs.BaseValidationError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _decode_error(error, f"[{index}]") from None
+
+
+def _is_tuple(kind: Any) -> bool:
+    return get_origin(kind) is tuple
+
+
+def _decode_error(error: BaseException, where: str) -> DecodeError:
+    """Turn the first problem that cattrs met into one line with a path."""
+    if isinstance(error, cattrs.ClassValidationError):
+        inner, notes = error.group_exceptions()
+        if inner:
+            first, note = inner[0]
+            return _decode_error(first, f"{where}.{note.name}" if where else note.name)
+        return _decode_error(notes[0], where)
+    if isinstance(error, cattrs.ForbiddenExtraKeysError):
+        return DecodeError(where, f"has an unknown field {', '.join(sorted(map(repr, error.extra_fields)))}")
+    if isinstance(error, DecodeError):
+        joined = where + error.where if error.where.startswith("[") else ".".join(filter(None, (where, error.where)))
+        return DecodeError(joined, error.problem)
+    if isinstance(error, KeyError):
+        return DecodeError(where, f"lacks or does not know {error}")
+    if isinstance(error, AttributeError):
+        return DecodeError(where, "is not an object")
+    return DecodeError(where, str(error))
+
+
+def check_encodable(value: object, where: str = "") -> None:
+    """Raise ``ValueNotAllowed`` if an agent's or effect's value cannot stand in a ledger."""
+    check_value(value, where)
+
+
+CODEC = Codec()
+"""The codec for plain data that holds no bytes: plans, policies, configuration."""
+
+__all__ = ["CODEC", "INLINE_LIMIT", "Codec", "ValueNotAllowed", "check_encodable"]

@@ -1,0 +1,58 @@
+"""Diagnostic: what is wrong with an input, where it stands, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from tek_abi.errors import TekError
+
+
+@attrs.frozen(order=True)
+class Diagnostic:
+    """One problem at ``path:line:column`` (both from 1). ``text`` is the line itself, ``help`` what to do."""
+
+    path: str
+    line: int
+    column: int
+    message: str
+    help: str = ""
+    text: str = attrs.field(default="", order=False)
+
+    def render(self) -> str:
+        """Return the problem as it is shown: place and message, the line with a caret, the help."""
+        lines = [f"{self.path}:{self.line}:{self.column}: {self.message}"]
+        if self.text:
+            shown, caret = _excerpt(self.text, self.column)
+            gutter = f"{self.line:>5} | "
+            lines += [gutter + shown, " " * (len(gutter) - 2) + "| " + " " * caret + "^"]
+        if self.help:
+            lines.append(f"  help: {self.help}")
+        return "\n".join(lines)
+
+
+_WIDTH = 160
+
+
+def _excerpt(text: str, column: int) -> tuple[str, int]:
+    """Return a printable window of at most ``_WIDTH`` characters around ``column``, and the caret's place in it."""
+    start = max(0, column - 1 - _WIDTH // 2) if len(text) > _WIDTH else 0
+    window = text[start : start + _WIDTH]
+    shown = "".join(c if c.isprintable() else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in window)
+    return shown, min(max(column - 1 - start, 0), len(shown))
+
+
+@attrs.define(str=False)
+class InvalidInput(TekError, ValueError):
+    """An input was refused. ``diagnostics`` are all problems found, in the order of the source."""
+
+    diagnostics: tuple[Diagnostic, ...]
+
+    @classmethod
+    def of(cls, diagnostics: Iterable[Diagnostic]) -> InvalidInput:
+        """Collect problems in the order of the source."""
+        return cls(tuple(sorted(diagnostics)))
+
+    def __str__(self) -> str:
+        return "\n".join(d.render() for d in self.diagnostics)
