@@ -10,7 +10,7 @@ from tek_abi.budget import DIMENSIONS, UNLIMITED, Budget, Dimension, Limit, pars
 from tek_abi.canonical import Value, canonical, check_value, digest, sha256_hex
 from tek_abi.codec import CODEC, INLINE_LIMIT, Codec
 from tek_abi.diagnostic import Diagnostic, InvalidInput
-from tek_abi.drive import Asked, Drive, Event, ForeignAwait, Path, Won
+from tek_abi.drive import AgentExited, Asked, Drive, Event, ForeignAwait, Path, Won
 from tek_abi.entry import (
     FRAME,
     KINDS,
@@ -57,6 +57,7 @@ __all__ = [
     "TASK_STATUSES",
     "UNLIMITED",
     "Access",
+    "AgentExited",
     "Allow",
     "Asked",
     "Assignment",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import attrs
@@ -49,6 +49,10 @@ class BlobStore(Protocol):
         """Keep ``data`` and return its reference. Storing the same bytes twice keeps one copy."""
         ...
 
+    def put_stream(self, chunks: Iterable[bytes]) -> Blob:
+        """Keep bytes that come in pieces, for those that are too many to hold at once."""
+        ...
+
     def get(self, sha256: str) -> bytes:
         """Return the bytes named ``sha256``. Raises ``LookupError`` when they are missing or damaged."""
         ...
@@ -65,6 +69,10 @@ class MemoryBlobs:
         sha256 = hashlib.sha256(data).hexdigest()
         self.blobs.setdefault(sha256, data)
         return Blob(sha256, len(data), lambda: self.get(sha256))
+
+    def put_stream(self, chunks: Iterable[bytes]) -> Blob:
+        """Keep the joined ``chunks`` in memory."""
+        return self.put(b"".join(chunks))
 
     def get(self, sha256: str) -> bytes:
         """Return what was put under this digest."""

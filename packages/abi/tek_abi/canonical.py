@@ -7,6 +7,7 @@ sorting by UTF-16 code units, so orjson's sorted output is canonical.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,7 +16,7 @@ import orjson
 from tek_abi.errors import ValueNotAllowed
 
 if TYPE_CHECKING:
-    Value: TypeAlias = "None | bool | int | str | Sequence[Value] | Mapping[str, Value]"
+    Value: TypeAlias = "bool | int | str | Sequence[Value] | Mapping[str, Value] | None"
 else:
     # cattrs reads annotations at run time and would unfold the recursion; values pass through it as they are.
     Value = Any
@@ -28,39 +29,72 @@ MAX_DEPTH = 64
 """How deep values may nest. Deeper ones are refused, so that no reader can be made to overflow its stack."""
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
 def check_value(value: object, where: str = "", depth: int = 0) -> None:
-    """Raise ``ValueNotAllowed`` if ``value`` is outside tek's value model."""
-    if value is None or isinstance(value, bool):
-        return
-    if isinstance(value, str):
-        if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-            raise ValueNotAllowed(where, "text holds a lone surrogate; pass the bytes as a blob instead")
-        return
-    if isinstance(value, int):
-        if not -MAX_INTEGER <= value <= MAX_INTEGER:
-            raise ValueNotAllowed(where, f"integer {value} is beyond 2^53 - 1; pass it as text")
-        return
+    """Raise ``ValueNotAllowed`` if ``value`` is outside tek's value model. ``where`` is its path, for the message."""
+    if not _is_plain(value, depth):
+        _explain(value, where, depth)
+
+
+def _is_plain(value: object, depth: int) -> bool:
+    """Whether ``value`` is surely allowed: built of exact built-in types. Fast, for the values that are all right."""
+    kind = type(value)
+    if kind is str:
+        return value.isascii() or _SURROGATE.search(value) is None  # type: ignore[attr-defined,arg-type]  # is a str
+    if kind is int:
+        return -MAX_INTEGER <= value <= MAX_INTEGER  # type: ignore[operator]  # is an int
+    if value is None or kind is bool:
+        return True
+    if depth >= MAX_DEPTH:
+        return False
+    if kind is dict:
+        for key, item in value.items():  # type: ignore[attr-defined]  # is a dict
+            if type(key) is not str or not key.isascii():
+                return False
+            if not (type(item) is str and item.isascii()) and not _is_plain(item, depth + 1):
+                return False
+        return True
+    if kind is list or kind is tuple:
+        return all([_is_plain(item, depth + 1) for item in value])  # type: ignore[attr-defined]  # is a sequence
+    return False
+
+
+def _explain(value: object, where: str, depth: int) -> None:
+    """Raise ``ValueNotAllowed`` with the path of the first problem, or return where subclasses were all there was."""
+    match value:
+        case None | bool():
+            return
+        case str():
+            if _SURROGATE.search(value):
+                raise ValueNotAllowed(where, "text holds a lone surrogate; pass the bytes as a blob instead")
+            return
+        case int():
+            if not -MAX_INTEGER <= value <= MAX_INTEGER:
+                raise ValueNotAllowed(where, "an integer is beyond 2^53 - 1; pass it as text")
+            return
+        case float():
+            raise ValueNotAllowed(where, "floats have no canonical form; use integers or text")
     if depth >= MAX_DEPTH:
         raise ValueNotAllowed(where, f"nested deeper than {MAX_DEPTH}")
-    if isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            check_value(item, f"{where}[{index}]", depth + 1)
-        return
     if isinstance(value, dict):
         for key, item in value.items():
-            if not isinstance(key, str) or not key.isascii():
+            if type(key) is not str or not key.isascii():
                 raise ValueNotAllowed(where, f"map key {key!r} is not ASCII text; use a list of pairs")
-            check_value(item, f"{where}.{key}" if where else key, depth + 1)
-        return
-    if isinstance(value, float):
-        raise ValueNotAllowed(where, "floats have no canonical form; use integers or text")
-    raise ValueNotAllowed(where, f"a {type(value).__name__} is not a value")
+            _explain(item, f"{where}.{key}" if where else key, depth + 1)
+    elif isinstance(value, list) or type(value) is tuple:
+        for index, item in enumerate(value):
+            _explain(item, f"{where}[{index}]", depth + 1)
+    else:
+        raise ValueNotAllowed(where, f"a {type(value).__name__} is not a value")
 
 
 def canonical(value: object) -> bytes:
     """Return the canonical JSON bytes of ``value``.
 
-    Raises ``ValueNotAllowed`` if it holds a float, a non-ASCII key, an integer past 2^53 - 1, or another type.
+    Raises ``ValueNotAllowed`` if it holds a float, a non-ASCII key, an integer past 2^53 - 1, or another type, or
+    nests deeper than ``MAX_DEPTH``.
     """
     check_value(value)
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

@@ -6,8 +6,10 @@ from a script; the same answers in the same order always give the same requests 
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Any, TypeAlias
+import inspect
+from collections.abc import Awaitable, Coroutine
+from types import CoroutineType
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -15,6 +17,8 @@ from tek_abi.errors import TekError
 from tek_abi.request import Bound, Gather, Race, Request, Trap
 
 Path: TypeAlias = tuple[int, ...]
+
+_CLOSE_TRIES: Final = 100
 
 
 @attrs.define(str=False)
@@ -25,6 +29,16 @@ class ForeignAwait(TekError, TypeError):
 
     def __str__(self) -> str:
         return f"an agent can await effects, gather and race only, not {self.what}; there is no event loop here"
+
+
+@attrs.define(str=False)
+class AgentExited(TekError, RuntimeError):
+    """An agent raised what would end the whole program, such as ``SystemExit``. ``what`` is its text."""
+
+    what: str
+
+    def __str__(self) -> str:
+        return f"the agent raised {self.what}; an agent ends by returning its report or raising an ordinary exception"
 
 
 @attrs.frozen
@@ -49,33 +63,45 @@ Event: TypeAlias = Asked | Won
 
 @attrs.define(eq=False)
 class _Frame:
+    """One coroutine: the root, or a branch of ``group``. It waits for the request at ``at`` or for ``below``."""
+
+    branch: Any
     coroutine: Coroutine[Any, Any, Any]
     prefix: Path
     group: _Group | None = None
     slot: int = 0
     index: int = 0
+    started: bool = False
+    closed: bool = False
+    at: Path | None = None
+    below: _Group | None = None
 
 
 @attrs.define(eq=False)
 class _Group:
+    """A gather or race in progress. ``owed`` are the lost requests that must settle before a race goes on."""
+
     parent: _Frame
     path: Path
     racing: bool
     frames: list[_Frame]
     results: list[Any]
+    open: int
     errors: dict[int, Exception] = attrs.field(factory=dict)
-    open: int = 0
     winner: int | None = None
+    owed: set[Path] = attrs.field(factory=set)
 
 
 class Drive:
     """One attempt of one agent. ``start`` once, then ``answer`` or ``fail`` each pending path; each returns events.
 
+    Requests that a ``Won`` names as lost are still to be settled, in any way: nothing of a loser outlives its race.
     ``finished`` turns true when the coroutine has ended; then ``result`` or ``error`` holds how.
     """
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], first_index: int = 0) -> None:
-        self._root = _Frame(coroutine, (), index=first_index)
+        self._root = _Frame(coroutine, _coroutine(coroutine), (), index=first_index)
+        self._ready: list[tuple[_Frame, Any, Exception | None]] = []
         self._waiting: dict[Path, tuple[_Frame, Bound[Any]]] = {}
         self._lost: dict[Path, _Group] = {}
         self._events: list[Event] = []
@@ -90,85 +116,97 @@ class Drive:
 
     def start(self) -> list[Event]:
         """Run to the first requests."""
-        self._step(self._root, None, None)
-        return self._drain()
+        return self._run(self._root, None, None)
 
     def answer(self, path: Path, value: Any) -> list[Event]:
-        """Give the request at ``path`` its value."""
+        """Give the request at ``path`` its value. Raises ``LookupError`` where none is open."""
         return self._settle(path, value, None)
 
     def fail(self, path: Path, error: Exception) -> list[Event]:
-        """Raise ``error`` where the request at ``path`` was awaited."""
+        """Raise ``error`` where the request at ``path`` was awaited. Raises ``LookupError`` where none is open."""
         return self._settle(path, None, error)
 
     def close(self) -> None:
         """Stop the coroutine where it stands; its ``finally`` blocks run, but can ask for nothing more."""
-        frames = [frame for frame, _ in self._waiting.values()]
-        self._waiting.clear()
-        self._lost.clear()
         self.finished = True
-        while frames:
-            frame = frames.pop()
-            _close(frame.coroutine)
-            if frame.group is not None:
-                frames.append(frame.group.parent)
-        _close(self._root.coroutine)
+        self._abandon(self._root, None)
+        self._ready.clear()
+        self._lost.clear()
 
-    def _drain(self) -> list[Event]:
+    def _settle(self, path: Path, value: Any, error: Exception | None) -> list[Event]:
+        if path in self._waiting:
+            frame, _ = self._waiting.pop(path)
+            frame.at = None
+            return self._run(frame, value, error)
+        if path not in self._lost:
+            raise LookupError(f"no request is open at {path}")
+        group = self._lost.pop(path)
+        group.owed.discard(path)
+        if group.owed:
+            return []
+        return self._run(*_continuation(group))
+
+    def _run(self, frame: _Frame, value: Any, error: Exception | None) -> list[Event]:
+        """Step whatever can go on, depth first and in the order of the source, until all wait."""
+        self._ready.append((frame, value, error))
+        while self._ready:
+            frame, value, error = self._ready.pop()
+            if not frame.closed:
+                self._step(frame, value, error)
         events, self._events = self._events, []
         return events
 
-    def _settle(self, path: Path, value: Any, error: Exception | None) -> list[Event]:
-        group = self._lost.pop(path, None)
-        if group is not None:
-            self._resume_race(group)
-            return self._drain()
-        frame, _ = self._waiting.pop(path)
-        self._step(frame, value, error)
-        return self._drain()
-
     def _step(self, frame: _Frame, value: Any, error: Exception | None) -> None:
         """Run one coroutine until it waits or ends."""
+        frame.below = None
+        if not frame.started:
+            frame.started = True
+            if _runs_already(frame.coroutine):
+                self._ended(frame, None, ForeignAwait("a coroutine that runs already"))
+                return
         while True:
             try:
                 trap = frame.coroutine.throw(error) if error is not None else frame.coroutine.send(value)
             except StopIteration as stop:
                 self._ended(frame, stop.value, None)
                 return
+            except KeyboardInterrupt:
+                raise
             except Exception as raised:
                 self._ended(frame, None, raised)
                 return
-            value, error = None, None
-            if isinstance(trap, Request):
-                trap = Bound(trap)
-            if isinstance(trap, Bound):
-                path = (*frame.prefix, frame.index)
-                frame.index += 1
-                self._waiting[path] = (frame, trap)
-                self._events.append(Asked(path, trap))
+            except BaseException as raised:
+                self._ended(frame, None, AgentExited(repr(raised)))
                 return
-            if isinstance(trap, Gather | Race):
-                if trap.branches:
-                    self._fork(frame, trap)
-                    return
-                if isinstance(trap, Gather):
-                    value = []
-                else:
-                    error = ValueError("race needs at least one branch")
-                continue
-            error = ForeignAwait(_named(trap))
+            value, error = None, None
+            if isinstance(trap, Request | Bound):
+                self._ask(frame, trap)
+                return
+            if isinstance(trap, Gather | Race) and trap.branches:
+                self._fork(frame, trap)
+                return
+            if isinstance(trap, Gather):
+                value = []
+            elif isinstance(trap, Race):
+                error = ValueError("race needs at least one branch")
+            else:
+                error = ForeignAwait(_named(trap))
+
+    def _ask(self, frame: _Frame, trap: Request[Any] | Bound[Any]) -> None:
+        bound = trap if isinstance(trap, Bound) else Bound(trap)
+        path = frame.at = (*frame.prefix, frame.index)
+        frame.index += 1
+        self._waiting[path] = (frame, bound)
+        self._events.append(Asked(path, bound))
 
     def _fork(self, frame: _Frame, trap: Gather | Race) -> None:
         path = (*frame.prefix, frame.index)
         frame.index += 1
-        group = _Group(frame, path, isinstance(trap, Race), [], [None] * len(trap.branches), open=len(trap.branches))
+        count = len(trap.branches)
+        frame.below = group = _Group(frame, path, isinstance(trap, Race), [], [None] * count, count)
         for slot, branch in enumerate(trap.branches):
-            coroutine = branch if isinstance(branch, Coroutine) else _awaiting(branch)
-            group.frames.append(_Frame(coroutine, (*path, slot), group, slot))
-        for child in group.frames:
-            if group.winner is not None:
-                break
-            self._step(child, None, None)
+            group.frames.append(_Frame(branch, _coroutine(branch), (*path, slot), group, slot))
+        self._ready.extend((child, None, None) for child in reversed(group.frames))
 
     def _ended(self, frame: _Frame, value: Any, error: Exception | None) -> None:
         group = frame.group
@@ -178,60 +216,89 @@ class Drive:
         group.results[frame.slot] = value
         if error is not None:
             group.errors[frame.slot] = error
-        if group.racing:
-            if group.winner is None:
-                self._win(group, frame.slot)
-            return
         group.open -= 1
-        if group.open == 0:
-            if group.errors:
-                self._step(group.parent, None, group.errors[min(group.errors)])
-            else:
-                self._step(group.parent, group.results, None)
+        if group.racing:
+            self._win(group, frame.slot)
+        elif group.open == 0:
+            self._ready.append(_continuation(group))
 
     def _win(self, group: _Group, winner: int) -> None:
         group.winner = winner
+        lost = [path for loser in group.frames if loser.slot != winner for path in self._abandon(loser, group)]
+        self._events.append(Won(group.path, winner, tuple(sorted(lost))))
+        if not group.owed:
+            self._ready.append(_continuation(group))
+
+    def _abandon(self, frame: _Frame, heir: _Group | None) -> list[Path]:
+        """Close a coroutine and all beneath it, innermost first. Return its open requests; ``heir`` waits for them,
+        and for those that races beneath it still waited for.
+        """
+        tree = [frame]
+        for member in tree:
+            if member.below is not None:
+                tree.extend(member.below.frames)
         lost: list[Path] = []
-        for path, (frame, _) in list(self._waiting.items()):
-            branch = path[len(group.path)] if path[: len(group.path)] == group.path else winner
-            if branch != winner:
-                del self._waiting[path]
-                lost.append(path)
-                self._lost[path] = group
-                while frame is not group.parent:
-                    _close(frame.coroutine)
-                    frame = frame.group.parent if frame.group is not None else group.parent
-        for path, owner in self._lost.items():
-            if owner is not group and path[: len(group.path)] == group.path:
-                self._lost[path] = group
-                lost.append(path)
-        for frame in group.frames:
-            if frame.slot != winner:
-                _close(frame.coroutine)
-        group.open = len(lost) + 1
-        self._events.append(Won(group.path, winner, tuple(lost)))
-        self._resume_race(group)
-
-    def _resume_race(self, group: _Group) -> None:
-        """Go on after a race once every lost request has settled, so that nothing of a loser outlives it."""
-        group.open -= 1
-        if group.open or group.winner is None:
-            return
-        error = group.errors.get(group.winner)
-        self._step(group.parent, None if error else (group.winner, group.results[group.winner]), error)
+        for member in reversed(tree):
+            member.closed = True
+            _close(member.coroutine)
+            _close(member.branch)
+            if member.at is not None:
+                del self._waiting[member.at]
+                lost.append(member.at)
+            if heir is not None and member.below is not None:
+                heir.owed |= member.below.owed
+            member.at = member.below = None
+        if heir is not None:
+            heir.owed.update(lost)
+            self._lost.update(dict.fromkeys(heir.owed, heir))
+        return lost
 
 
-async def _awaiting(trap: Trap[Any]) -> Any:
-    if not isinstance(trap, Trap):
-        raise ForeignAwait(_named(trap))
-    return await trap
+def _continuation(group: _Group) -> tuple[_Frame, Any, Exception | None]:
+    """Return what the coroutine that forked gets: the first error in the order of the source, or the answers."""
+    if group.errors:
+        return group.parent, None, group.errors[min(group.errors)]
+    if group.winner is not None:
+        return group.parent, (group.winner, group.results[group.winner]), None
+    return group.parent, group.results, None
 
 
-def _close(coroutine: Coroutine[Any, Any, Any]) -> None:
-    try:
-        coroutine.close()
-    except Exception:
-        # What a cancelled branch does on its way out can neither ask for an effect nor change the result.
+def _coroutine(branch: Any) -> Coroutine[Any, Any, Any]:
+    return branch if isinstance(branch, Coroutine) else _awaiting(branch)
+
+
+async def _awaiting(branch: Trap[Any] | Awaitable[Any]) -> Any:
+    if not isinstance(branch, Awaitable):
+        raise ForeignAwait(_named(branch))
+    return await branch
+
+
+def _runs_already(coroutine: Coroutine[Any, Any, Any]) -> bool:
+    """Whether someone else steps this coroutine: stepping it here too would answer a request of theirs."""
+    return isinstance(coroutine, CoroutineType) and inspect.getcoroutinestate(coroutine) in (
+        inspect.CORO_RUNNING,
+        inspect.CORO_SUSPENDED,
+    )
+
+
+def _close(branch: Any) -> None:
+    """Close a coroutine, or those of a gather or race that was never asked for.
+
+    What it does on its way out can neither ask for an effect nor change the result; a coroutine that awaits or
+    raises while it is closed is closed again, until it has ended.
+    """
+    if isinstance(branch, Gather | Race):
+        for inner in branch.branches:
+            _close(inner)
+    if not isinstance(branch, Coroutine):
+        return
+    for _ in range(_CLOSE_TRIES):
+        try:
+            branch.close()
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: S112  # the agent is being stopped: nobody is left to hear of it
+            continue
         return
 
 

@@ -19,7 +19,10 @@ from tek_abi.report import RunSummary, TaskReport, TaskStatus
 
 @attrs.frozen
 class RunOpened:
-    """The first line: who runs what under which rules. ``level`` is how child processes are confined."""
+    """The first line: who runs what under which rules. ``level`` is how child processes are confined.
+
+    ``obs`` names the machine's side of it (workspace, workers), which no hash but the chain covers.
+    """
 
     kind: ClassVar[str] = "run.opened"
     run: str
@@ -28,6 +31,7 @@ class RunOpened:
     policy_digest: str
     config_digest: str
     level: str
+    obs: Value = None
 
 
 @attrs.frozen
@@ -60,7 +64,10 @@ class TaskStarted:
 
 @attrs.frozen
 class EffectIntent:
-    """A request and its decision. ``rule`` is the rule that decided; ``denial`` stands where ``allow`` is false."""
+    """A request and its decision. ``rule`` is the rule that decided; ``denial`` stands where ``allow`` is false.
+
+    ``baseline`` is what a probe saw before the effect, for a resume to compare with.
+    """
 
     kind: ClassVar[str] = "effect.intent"
     position: Position
@@ -69,6 +76,7 @@ class EffectIntent:
     rule: str
     reservation: Budget = Budget()
     denial: Denial | None = None
+    baseline: Value = None
 
 
 @attrs.frozen

@@ -50,11 +50,15 @@ class Denial:
 
 @attrs.frozen
 class Failure:
-    """Why an effect that was granted did not succeed. ``code`` is stable (``not-found``, ``timeout``, ...)."""
+    """Why an effect that was granted did not succeed. ``code`` is stable (``not-found``, ``timeout``, ...).
+
+    ``unknown`` is set where nobody can say whether it happened: a retry would be in doubt.
+    """
 
     code: str
     message: str
     exhausted: BudgetExhausted | None = None
+    unknown: bool = False
 
 
 @attrs.frozen

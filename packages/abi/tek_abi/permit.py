@@ -8,42 +8,42 @@ narrow. Globs are never compared with one another.
 from __future__ import annotations
 
 import re
+import shlex
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
 import attrs
 
 from tek_abi.canonical import Value
 from tek_abi.errors import PatternError
+from tek_abi.instant import INSTANT, Instant, parse_instant
 from tek_abi.pattern import (
+    SYSTEM,
+    WORKSPACE,
     argv_words,
     canonical_path,
     check_text,
+    is_wild,
     match_argv,
     match_name,
     match_path,
     match_url,
     parse_url_pattern,
+    path_pattern,
 )
+from tek_abi.url import read_resource
 
-Instant: TypeAlias = str
-"""A moment in UTC as RFC 3339 with six digits of a second and ``Z``: fixed width, so text order is time order."""
-
-INSTANT: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z", re.ASCII)
-_LOOSE_INSTANT = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,6}))?Z", re.ASCII)
+__all__ = [
+    "CAVEATS", "FAMILIES", "INSTANT", "Access", "Aspect", "Caveat", "Instant", "Mismatch", "Permit", "Subject",
+    "canonical_pattern", "family_of", "match_action", "match_resource", "parse_instant", "parse_rule", "show_path",
+    "show_rule",
+]  # fmt: skip
 
 FAMILIES: Final = ("fs.read", "fs.write", "proc", "net")
 """The families that a task's ``Allow`` narrows one by one (DESIGN section 4)."""
 
 CAVEATS: Final = ("max_bytes", "max_uses", "methods")
 """The caveats that this version enforces. A permit with any other authorises nothing."""
-
-
-def parse_instant(text: str) -> Instant:
-    """Read an RFC 3339 moment in UTC (``2027-01-31T00:00:00Z``) into its fixed-width form."""
-    match = _LOOSE_INSTANT.fullmatch(text)
-    if match is None:
-        raise PatternError(text, "not a moment in UTC; write it as 2027-01-31T00:00:00Z")
-    return f"{match[1]}.{(match[2] or '').ljust(6, '0')}Z"
 
 
 @attrs.frozen
@@ -94,23 +94,50 @@ class Mismatch:
     detail: str
 
 
+def _frozen(value: Value) -> Value:
+    """Return a value with its lists as tuples and its maps as tuples of pairs, so that permits can be hashed."""
+    if isinstance(value, dict):
+        return tuple([(key, _frozen(item)) for key, item in sorted(value.items())])
+    if isinstance(value, list | tuple):
+        return tuple([_frozen(item) for item in value])
+    return value
+
+
 @attrs.frozen
 class Caveat:
-    """A further limit, by name: ``max_bytes`` a request, ``max_uses`` a task, ``methods`` (upper case) of HTTP."""
+    """A further limit, by name: ``max_bytes`` a request, ``max_uses`` a task, ``methods`` (upper case) of HTTP.
+
+    Lists in ``value`` become tuples.
+    """
 
     name: str
-    value: Value
+    value: Value = attrs.field(converter=_frozen)
+
+
+def _some(_: object, attribute: attrs.Attribute[tuple[str, ...]], value: tuple[str, ...]) -> None:
+    # A conjunction over no pattern at all would hold for everything.
+    if not value:
+        raise ValueError(f"a permit's {attribute.name} holds at least one pattern")
+
+
+def _fixed_width(_: object, __: object, value: Instant | None) -> None:
+    # Expiries are compared as text; another form would be before or after the wrong moments.
+    if value is not None and (INSTANT.fullmatch(value) is None or parse_instant(value) != value):
+        raise ValueError(f"expires_at is a moment such as 2027-01-31T00:00:00.000000Z, not {value!r}")
 
 
 @attrs.frozen
 class Permit:
-    """A capability. ``rule`` says where it comes from, in words that a denial can quote."""
+    """A capability. ``rule`` says where it comes from, in words that a denial can quote.
 
-    action: tuple[str, ...]
-    resource: tuple[str, ...]
-    subject: tuple[str, ...] = ("*",)
+    Raises ``ValueError`` for an aspect without a pattern and an expiry in another form than ``Instant``'s.
+    """
+
+    action: tuple[str, ...] = attrs.field(validator=_some)
+    resource: tuple[str, ...] = attrs.field(validator=_some)
+    subject: tuple[str, ...] = attrs.field(default=("*",), validator=_some)
     exclude: tuple[str, ...] = ()
-    expires_at: Instant | None = None
+    expires_at: Instant | None = attrs.field(default=None, validator=_fixed_width)
     caveats: tuple[Caveat, ...] = ()
     rule: str = ""
     sig: str | None = None
@@ -118,37 +145,46 @@ class Permit:
     def attenuate(self, narrower: Permit) -> Permit:
         """Return a permit that covers what both cover and nothing else. The signature does not carry over."""
         expiries = [at for at in (self.expires_at, narrower.expires_at) if at is not None]
+        # By their text, since Python takes 1 and True for equal: max_uses=True is unknown, and must not get lost.
+        caveats = {(caveat.name, repr(caveat.value)): caveat for caveat in (*self.caveats, *narrower.caveats)}
         return Permit(
             action=_merged(self.action, narrower.action),
             resource=_merged(self.resource, narrower.resource),
             subject=_merged(self.subject, narrower.subject),
             exclude=_merged(self.exclude, narrower.exclude),
             expires_at=min(expiries, default=None),
-            caveats=tuple(dict.fromkeys((*self._hashable_caveats(), *narrower._hashable_caveats()))),
+            caveats=tuple(caveats.values()),
             rule=" and ".join(rule for rule in dict.fromkeys((self.rule, narrower.rule)) if rule),
         )
-
-    def _hashable_caveats(self) -> tuple[Caveat, ...]:
-        return tuple(attrs.evolve(c, value=tuple(c.value)) if isinstance(c.value, list) else c for c in self.caveats)
 
     def mismatch(self, access: Access, subject: Subject, at: Instant, uses: int = 0) -> Mismatch | None:
         """Return why this permit does not cover ``access`` at ``at``, or ``None`` if it does.
 
         ``uses`` is how often the subject's task has used this permit so far. Signatures are the caller's to check.
+        Total: a pattern or resource that cannot be read refuses, in an exclusion too.
         """
-        for pattern in self.action:
-            if not match_action(pattern, access):
-                return Mismatch("action", pattern)
-        for pattern in self.subject:
-            if not subject.matches(pattern):
-                return Mismatch("subject", pattern)
-        for pattern in self.resource:
-            if not match_resource(pattern, access):
-                return Mismatch("resource", pattern)
-        for pattern in self.exclude:
-            if match_resource(pattern, access):
-                return Mismatch("exclude", pattern)
-        if self.expires_at is not None and at >= self.expires_at:
+        if not _is_canonical(access.family, access.resource):
+            return Mismatch("resource", f"{access.resource!r} is not in its canonical form")
+        aspect: Aspect = "action"
+        try:
+            for pattern in self.action:
+                if not match_action(pattern, access):
+                    return Mismatch("action", pattern)
+            aspect = "subject"
+            for pattern in self.subject:
+                if not subject.matches(pattern):
+                    return Mismatch("subject", pattern)
+            aspect = "resource"
+            for pattern in self.resource:
+                if not match_resource(pattern, access):
+                    return Mismatch("resource", pattern)
+            aspect = "exclude"
+            for pattern in self.exclude:
+                if match_resource(pattern, access):
+                    return Mismatch("exclude", pattern)
+        except PatternError as error:
+            return Mismatch(aspect, str(error))
+        if self.expires_at is not None and not (INSTANT.fullmatch(at) and at < self.expires_at):
             return Mismatch("expired", self.expires_at)
         for caveat in self.caveats:
             problem = _caveat_problem(caveat, access, uses)
@@ -172,14 +208,28 @@ def _merged(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
 def _caveat_problem(caveat: Caveat, access: Access, uses: int) -> str | None:
     value = caveat.value
     if caveat.name == "max_bytes" and type(value) is int:
-        too_much = access.bytes is not None and access.bytes > value
+        too_much = value < 0 or (access.bytes is not None and access.bytes > value)
         return f"max_bytes={value}, asked for {access.bytes}" if too_much else None
     if caveat.name == "max_uses" and type(value) is int:
         return f"max_uses={value} a task, all used" if uses >= value else None
-    if caveat.name == "methods" and isinstance(value, list | tuple):
-        refused = access.method is not None and access.method not in value
+    if caveat.name == "methods" and isinstance(value, tuple):
+        of_http = access.family == "net" or access.method is not None
+        refused = of_http and access.method not in value
         return f"methods={','.join(map(str, value))}, asked for {access.method}" if refused else None
     return f"unknown caveat {caveat.name}={value!r}"
+
+
+@lru_cache(maxsize=4096)
+def _is_canonical(family: str, resource: str) -> bool:
+    """Whether the effect named its resource in the form that patterns are about; ``src/../x`` is not under ``src``."""
+    try:
+        if family in ("fs.read", "fs.write"):
+            return canonical_path(resource) == resource
+        if family == "net":
+            read_resource(resource)
+    except PatternError:
+        return False
+    return True
 
 
 def match_action(pattern: str, access: Access) -> bool:
@@ -188,14 +238,19 @@ def match_action(pattern: str, access: Access) -> bool:
 
 
 def match_resource(pattern: str, access: Access) -> bool:
-    """Match a resource pattern in the namespace of the access's family."""
+    """Match a resource pattern in the namespace of the access's family. Raises ``PatternError`` for one that cannot
+    be read there.
+    """
     if access.family in ("fs.read", "fs.write"):
-        return match_path(pattern, access.resource)
+        return match_path(path_pattern(pattern), access.resource)
     if access.family == "proc":
         return match_argv(pattern, access.argv)
     if access.family == "net":
         return match_url(pattern, access.resource)
     return match_name(pattern, access.resource)
+
+
+_ACTION: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*(?:\.\*)?")
 
 
 def family_of(action: str) -> str:
@@ -210,7 +265,8 @@ def family_of(action: str) -> str:
         return "proc"
     if action in ("net", "net.*", "net.http"):
         return "net"
-    if action.startswith(("fs.", "proc.", "net.")) or action in ("fs", "*", ""):
+    if not _ACTION.fullmatch(action) or action.partition(".")[0] in ("fs", "proc", "net"):
+        # A wildcard before the first dot (f*) could reach into a family that the rule does not name.
         raise PatternError(action, "an action is fs.read, fs.write, proc.exec, net.http or another effect's name")
     return "other"
 
@@ -232,28 +288,53 @@ def canonical_pattern(action: str, resource: str) -> str:
     family = family_of(action)
     check_text(resource, "resource")
     if family in ("fs.read", "fs.write"):
-        return canonical_path(resource)
+        return path_pattern(resource)
     if family == "proc":
-        if not argv_words(resource):
+        program = next(iter(argv_words(resource)), "")
+        if not program:
             raise PatternError(resource, "name a program, such as git or python3")
+        if "/" in program and is_wild(program):
+            path_pattern(program)
     elif family == "net":
         parse_url_pattern(resource)
     return resource
 
 
 def show_rule(access: Access) -> str:
-    """Return the narrowest rule that would cover ``access``, as ``--allow`` and ``Allow`` take it."""
+    """Return the narrowest rule that would cover ``access``, as ``--allow`` and ``Allow`` take it.
+
+    ``?`` stands for each character that a rule cannot hold as itself: wildcards, backticks, invisible ones.
+    """
     if access.family in ("fs.read", "fs.write"):
-        return f"{access.family}:{show_path(access.resource)}"
+        return f"{access.family}:{_literal(show_path(access.resource))}"
     if access.family == "proc":
-        return f"proc.exec:{access.argv[0] if access.argv else access.resource}"
+        program = shlex.quote(_literal(access.argv[0] if access.argv else access.resource))
+        return f"proc.exec:{program if _is_readable('proc', program) else '**'}"
     if access.family == "net":
-        return f"net.http:{access.resource}"
-    return f"{access.action}:{access.resource}"
+        return f"net.http:{_literal(access.resource)}"
+    resource = _literal(access.resource)
+    return f"{access.action}:{resource if _is_readable('other', resource) else '*'}"
+
+
+def _is_readable(action: str, resource: str) -> bool:
+    try:
+        parse_rule(f"{action}:{resource}")
+    except PatternError:
+        return False
+    return True
+
+
+def _literal(text: str) -> str:
+    return "".join("?" if char in "*`" or not char.isprintable() else char for char in text)
 
 
 def show_path(canonical: str) -> str:
     """Return a canonical path as people write it: relative to the workspace, or absolute."""
-    if canonical == "$WORKSPACE":
-        return "."
-    return canonical.removeprefix("$WORKSPACE/").removeprefix("$SYSTEM") or "/"
+    root, _, rest = canonical.partition("/")
+    if root == SYSTEM:
+        return f"/{rest}"
+    if root != WORKSPACE:
+        return canonical
+    if rest.partition("/")[0] in (WORKSPACE, SYSTEM):
+        return f"./{rest}"
+    return rest or "."

@@ -78,13 +78,15 @@ def preset_permits(preset: str) -> tuple[Permit, ...]:
 class Policy:
     """The operator's grants, limits and defaults. ``permits`` hold the preset's, the manifest's and ``--allow``.
 
-    ``task`` is each task's default and greatest limit; ``run`` and ``queues`` (by letter) are shared ceilings.
+    ``task`` is the limit of a task that names none, ``task_max`` what no task can ask past; ``run`` and ``queues``
+    (by letter) are shared ceilings.
     ``agents`` are pairs of a layer and the agent that its tasks get where they name none.
     """
 
     preset: str = DEFAULT_PRESET
     permits: tuple[Permit, ...] = attrs.field()
     task: Limit = DEFAULT_TASK_LIMIT
+    task_max: Limit = Limit()
     run: Limit = Limit(UNLIMITED, UNLIMITED, UNLIMITED)
     queues: tuple[tuple[str, Limit], ...] = ()
     agents: tuple[tuple[str, str], ...] = ()

@@ -102,7 +102,8 @@ class EffectError(TekError):
     """An effect was applied and did not succeed. ``code`` is stable and stands in the replay hash.
 
     Codes in use: not-found, exists, not-permitted, wrong-kind, escapes, unsupported, io, timeout, cancelled,
-    budget-exhausted, bad-request, connection, tls. ``exhausted`` is set where a reservation ran out.
+    budget-exhausted, bad-request, connection, tls. ``exhausted`` is set where a reservation ran out,
+    ``unknown`` where nobody can say whether the effect happened (a request sent, no answer).
     """
 
     code: str
@@ -110,6 +111,7 @@ class EffectError(TekError):
     usage: Budget = Budget()
     exhausted: BudgetExhausted | None = None
     obs: Value = None
+    unknown: bool = False
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"

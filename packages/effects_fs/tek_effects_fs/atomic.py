@@ -1,0 +1,92 @@
+"""Replacing a file whole: whoever opens the name finds the old bytes or the new ones, after a crash too."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from contextlib import suppress
+
+import attrs
+
+from tek_effects_fs.beneath import Place
+from tek_effects_fs.meter import CHUNK, Meter
+
+_NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
+_PERMISSIONS = 0o777
+
+
+def write_all(fd: int, data: bytes | memoryview, meter: Meter) -> None:
+    """Write all of ``data``, however little the system takes at a time. Raises ``OSError`` where it takes no more."""
+    rest = memoryview(data)
+    while rest:
+        written = os.write(fd, rest)
+        meter.count(written)
+        rest = rest[written:]
+
+
+def replace(place: Place, old: os.stat_result | None, data: bytes, mode: int, meter: Meter) -> None:
+    """Give ``place`` the bytes ``data``, durably, or leave it as it is and raise ``OSError`` or what a meter does.
+
+    ``old`` is the regular file that is there: it passes on its owner and permissions, but never set-id bits. A new
+    one gets ``mode`` less the umask.
+    """
+    draft = _Draft.start(place.directory, mode)
+    try:
+        for start in range(0, len(data), CHUNK):
+            meter.check()
+            write_all(draft.fd, memoryview(data)[start : start + CHUNK], meter)
+        if old is not None:
+            _take_after(draft.fd, old)
+        os.fsync(draft.fd)
+        meter.check()
+        draft.publish(place.name)
+    finally:
+        draft.discard()
+    os.fsync(place.directory)
+
+
+@attrs.define
+class _Draft:
+    """A file in the making. It has no name, where the file system can do that, so that a crash leaves nothing."""
+
+    directory: int
+    fd: int
+    name: str | None
+
+    @classmethod
+    def start(cls, directory: int, mode: int) -> _Draft:
+        flags = os.O_WRONLY | os.O_CLOEXEC
+        try:
+            return cls(directory, os.open(".", flags | os.O_TMPFILE, mode, dir_fd=directory), None)
+        except OSError as error:
+            if error.errno not in _NO_TMPFILE:
+                raise
+        name = _fresh_name()
+        return cls(directory, os.open(name, flags | os.O_CREAT | os.O_EXCL, mode, dir_fd=directory), name)
+
+    def publish(self, name: str) -> None:
+        if self.name is None:
+            fresh = _fresh_name()
+            os.link(f"/proc/self/fd/{self.fd}", fresh, dst_dir_fd=self.directory)
+            self.name = fresh
+        os.rename(self.name, name, src_dir_fd=self.directory, dst_dir_fd=self.directory)
+        self.name = None
+
+    def discard(self) -> None:
+        os.close(self.fd)
+        if self.name is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(self.name, dir_fd=self.directory)
+
+
+def _fresh_name() -> str:
+    return f".tek-{secrets.token_hex(8)}"
+
+
+def _take_after(fd: int, old: os.stat_result) -> None:
+    new = os.fstat(fd)
+    if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+        with suppress(PermissionError):  # only root may give files away; the writer then owns the new one
+            os.fchown(fd, old.st_uid, old.st_gid)
+    os.fchmod(fd, old.st_mode & _PERMISSIONS)

@@ -1,0 +1,174 @@
+"""The dependency graph: which tasks may start, and whom a task that cannot start has to thank for it.
+
+Queues are nodes of their own, so a need between queues costs one edge a task, never tasks times tasks. Linear in
+tasks and needs, without recursion.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterator
+from typing import TypeAlias
+
+import attrs
+
+from tek_abi import ExecutionPlan, TekError
+
+
+@attrs.define(str=False)
+class PlanCycle(TekError, ValueError):
+    """Needs go round in a circle. ``path`` starts and ends with the same name."""
+
+    path: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"these need each other: {' -> '.join(self.path)}; remove one of the needs"
+
+
+@attrs.define(str=False)
+class UnknownNeed(TekError, ValueError):
+    """A need names neither a task nor a queue of the plan."""
+
+    owner: str
+    need: str
+
+    def __str__(self) -> str:
+        return f"{self.owner} needs {self.need}, which is neither a task nor a queue of this plan"
+
+
+_Node: TypeAlias = tuple[str, str]
+_TASK, _ENTRY, _EXIT = "task", "entry", "exit"
+
+
+class Graph:
+    """What waits for what among the selected tasks, by plan order. Needs of tasks that are not selected count as met.
+
+    Raises ``PlanCycle`` or ``UnknownNeed``.
+    """
+
+    def __init__(self, plan: ExecutionPlan, selected: Collection[str] = ()) -> None:
+        self._chosen = frozenset(selected)
+        self._waits: dict[_Node, int] = defaultdict(int)
+        self._next: dict[_Node, list[_Node]] = defaultdict(list)
+        self._because: dict[_Node, str] = {}
+        self._ready: deque[str] = deque()
+        gates = self._build(plan)
+        for gate in gates:
+            if not self._waits[gate]:
+                self._release(gate, None)
+        self._ready.clear()
+        tasks = [task.id for _, task in plan.tasks() if self._is_chosen(task.id)]
+        self._ready.extend(id_ for id_ in tasks if (_TASK, id_) not in self._waits)
+        self._refuse_cycles(len(tasks))
+
+    def _is_chosen(self, task: str) -> bool:
+        return not self._chosen or task in self._chosen
+
+    def _build(self, plan: ExecutionPlan) -> list[_Node]:
+        """Draw the edges; return the queues' gates."""
+        named = {need for queue in plan.queues for need in queue.needs}
+        named.update(need for _, task in plan.tasks() for need in task.needs)
+        targets = _targets(plan, named)
+        gates: list[_Node] = []
+        for index, queue in enumerate(plan.queues):
+            entry, exit_ = (_ENTRY, f"{queue.letter} {index}"), (_EXIT, queue.letter)
+            gates += [entry, exit_]
+            for need in queue.needs:
+                for node in self._needed(queue.name, need, targets):
+                    self._edge(node, entry)
+            for task in queue.tasks:
+                if not self._is_chosen(task.id):
+                    continue
+                node = (_TASK, task.id)
+                if queue.needs:
+                    self._edge(entry, node)
+                if queue.letter in named:
+                    self._edge(node, exit_)
+                for need in task.needs:
+                    for needed in self._needed(task.id, need, targets):
+                        if needed != node:
+                            self._edge(needed, node)
+        return gates
+
+    def _needed(self, owner: str, need: str, targets: dict[str, list[_Node]]) -> Iterator[_Node]:
+        if need not in targets:
+            raise UnknownNeed(owner, need)
+        for node in targets[need]:
+            if node[0] != _TASK or self._is_chosen(node[1]):
+                yield node
+
+    def _edge(self, before: _Node, after: _Node) -> None:
+        self._next[before].append(after)
+        self._waits[after] += 1
+
+    def _refuse_cycles(self, tasks: int) -> None:
+        """Walk the graph as if every task ended at once; what is never reached goes round in a circle."""
+        waits = dict(self._waits)
+        work: deque[_Node] = deque((_TASK, id_) for id_ in self._ready)
+        reached = 0
+        while work:
+            node = work.popleft()
+            reached += node[0] == _TASK
+            for after in self._next.get(node, ()):
+                waits[after] -= 1
+                if not waits[after]:
+                    work.append(after)
+        if reached < tasks:
+            raise PlanCycle(self._circle({node for node, count in waits.items() if count > 0}))
+
+    def _circle(self, stuck: set[_Node]) -> tuple[str, ...]:
+        needs = {after: node for node in stuck for after in self._next.get(node, ()) if after in stuck}
+        node = next(iter(needs))
+        seen: dict[_Node, int] = {}
+        while node not in seen:
+            seen[node] = len(seen)
+            node = needs[node]
+        circle = [*list(seen)[seen[node] :], node]
+        names = [name if kind == _TASK else f"Queue {name.partition(' ')[0]}" for kind, name in circle]
+        return tuple(name for index, name in enumerate(names) if index == 0 or name != names[index - 1])
+
+    def next_ready(self) -> str | None:
+        """Take the next task that may start, or ``None``: in plan order first, then as their needs ended."""
+        return self._ready.popleft() if self._ready else None
+
+    def ended(self, task: str, because: str | None) -> list[tuple[str, str]]:
+        """Note a task's end; ``because`` names the culprit where it did not end well, ``None`` where it did.
+
+        Returns the tasks that can now never start, each with its culprit. They count as ended.
+        """
+        return self._release((_TASK, task), because)
+
+    def _release(self, node: _Node, because: str | None) -> list[tuple[str, str]]:
+        skipped: list[tuple[str, str]] = []
+        work = deque([(node, because)])
+        while work:
+            current, culprit = work.popleft()
+            for after in self._next.pop(current, ()):
+                self._waits[after] -= 1
+                if culprit is not None:
+                    self._because.setdefault(after, culprit)
+                if self._waits[after]:
+                    continue
+                del self._waits[after]
+                cause = self._because.pop(after, None)
+                if after[0] != _TASK:
+                    work.append((after, cause))
+                elif cause is None:
+                    self._ready.append(after[1])
+                else:
+                    skipped.append((after[1], cause))
+                    work.append((after, cause))
+        return skipped
+
+
+def _targets(plan: ExecutionPlan, named: Collection[str]) -> dict[str, list[_Node]]:
+    """Return what each name in use stands for: a queue's end, or every occurrence of a task."""
+    targets: dict[str, list[_Node]] = {}
+    for queue in plan.queues:
+        if queue.letter in named:
+            targets[queue.letter] = [(_EXIT, queue.letter)]
+    for _, task in plan.tasks():
+        for name in {task.id, task.id.partition("#")[0]}:
+            if name in named:
+                targets.setdefault(name, []).append((_TASK, task.id))
+    return targets

@@ -1,0 +1,113 @@
+"""The pipeline: a request's way from its agent to its decision, its effect, its record, and back.
+
+Intents of side effects are durable before they are dispatched; outcomes are delivered in the order of their lines in
+the ledger, each once it is durable, so a replay that follows the lines sees what the agents saw.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from tek_abi import Bound, Budget, Cancelled, Decision, Failed, Path
+from tek_executor.attempt import Attempt, Flight, Parked
+from tek_kernel import Broker, Busy, Ledger, Refused, Result, Scopes, Settled, SideEffect
+
+
+class Pipeline:
+    """Carries requests for the scheduler, on its thread.
+
+    ``submit`` hands an admitted request to the workers, ``deliver`` gets each recorded outcome in order, ``halt`` is
+    told once when a shared ceiling has refused a request.
+    """
+
+    def __init__(
+        self,
+        scopes: Scopes,
+        broker: Broker,
+        ledger: Ledger,
+        submit: Callable[[Flight], None],
+        deliver: Callable[[Attempt, Path, Settled], None],
+        halt: Callable[[str], None],
+    ) -> None:
+        self._scopes, self._broker, self._ledger = scopes, broker, ledger
+        self._submit, self._deliver, self._halt = submit, deliver, halt
+        self._parked: deque[Parked] = deque()
+        self._to_dispatch: deque[tuple[int, Flight]] = deque()
+        self._to_deliver: deque[tuple[int, Attempt, Path, Settled]] = deque()
+
+    def request(self, attempt: Attempt, path: Path, bound: Bound[Any], share: int) -> None:
+        """Bring a request to its decision, or park it until others release the budget that it needs."""
+        self._request(Parked(attempt, path, bound, share))
+
+    def _request(self, parked: Parked) -> None:
+        attempt, path = parked.attempt, parked.path
+        work = attempt.work
+        if work.scope is None:
+            work.scope = self._scopes.task(work.queue, work.task, work.agent)
+        try:
+            seq, decided = self._broker.admit(work.scope, attempt.position(path), parked.bound, parked.share)
+        except Busy:
+            self._parked.append(parked)
+            return
+        if isinstance(decided, Refused):
+            self._refuse(attempt, path, decided)
+            return
+        flight = attempt.flights[path] = Flight(attempt, path, decided)
+        if decided.effect.inline:
+            self.settle(flight, self._broker.apply(decided, flight.cancel))
+        elif flight.is_read:
+            self._submit(flight)
+        else:
+            self._ledger.sync(seq)
+            self._to_dispatch.append((seq, flight))
+
+    def _refuse(self, attempt: Attempt, path: Path, refused: Refused) -> None:
+        settled = self._broker.refuse(refused)
+        attempt.work.record.effect(refused.intent.position, refused.intent.envelope, settled.entry.outcome, None)
+        if refused.denial.code == "ceiling" and refused.denial.exhausted is not None:
+            reason = f"the {refused.denial.exhausted.account} has spent its {refused.denial.exhausted.dimension}"
+            self._ledger.append(Decision(attempt.position(path), "ceiling", reason))
+            self._halt(reason)
+        self._to_deliver.append((-1, attempt, path, settled))
+
+    def settle(self, flight: Flight, result: Result) -> None:
+        """Record an outcome, queue it for its agent, and see who can go on with what it released."""
+        attempt, intent = flight.attempt, flight.admitted.intent
+        settled = self._broker.settle(flight.admitted, result)
+        attempt.work.record.effect(intent.position, intent.envelope, settled.entry.outcome, settled.entry.value_digest)
+        attempt.work.in_doubt |= _is_unknown(flight, settled)
+        durable = -1 if flight.is_read else settled.seq
+        if durable >= 0:
+            self._ledger.sync(durable)
+        self._to_deliver.append((durable, attempt, flight.path, settled))
+        waiting, self._parked = self._parked, deque()
+        while waiting:
+            self._request(waiting.popleft())
+
+    def flush(self) -> bool:
+        """Dispatch and deliver whatever its durability no longer holds back. Returns whether there was any."""
+        moved = False
+        while self._to_dispatch and self._to_dispatch[0][0] <= self._ledger.synced:
+            moved = True
+            flight = self._to_dispatch.popleft()[1]
+            if flight.cancel.cancelled:
+                self.settle(flight, Result(Cancelled(flight.cancel.by), Budget()))
+            else:
+                self._submit(flight)
+        while self._to_deliver and self._to_deliver[0][0] <= self._ledger.synced:
+            moved = True
+            _, attempt, path, settled = self._to_deliver.popleft()
+            attempt.flights.pop(path, None)
+            self._deliver(attempt, path, settled)
+        return moved
+
+    def forget(self, attempt: Attempt, path: Path | None = None) -> None:
+        """Drop parked requests of an attempt: one, or all."""
+        self._parked = deque(p for p in self._parked if p.attempt is not attempt or path not in (None, p.path))
+
+
+def _is_unknown(flight: Flight, settled: Settled) -> bool:
+    outcome = settled.entry.outcome
+    return flight.side_effect is SideEffect.ONCE and isinstance(outcome, Failed) and outcome.error.unknown

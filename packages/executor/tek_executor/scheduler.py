@@ -1,0 +1,283 @@
+"""The scheduler: one thread that starts tasks, steps their agents, and waits (DESIGN section 3)."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import TypeAlias
+
+import attrs
+
+from tek_abi import (
+    Asked,
+    Assignment,
+    Cancelled,
+    Decision,
+    Drive,
+    Event,
+    ExecutionPlan,
+    Instant,
+    Ok,
+    Path,
+    Position,
+    Queue,
+    Task,
+    TaskEnded,
+    TaskReport,
+    TaskResult,
+    TaskStarted,
+    TaskStatus,
+    Won,
+)
+from tek_abi.quantity import show_duration
+from tek_executor.attempt import Attempt, Flight, Work
+from tek_executor.graph import Graph
+from tek_executor.pipeline import Pipeline
+from tek_executor.workers import Workers
+from tek_kernel import AgentHost, Broker, Ledger, ReplayHash, Result, Scopes, Settled, StorageFailed, shares
+
+_Message: TypeAlias = Callable[[], None]
+_MAX_PAUSE = 30_000
+
+
+@attrs.frozen
+class Options:
+    """How to run. ``workers`` apply effects at once and bound the tasks under way; ``backoff`` is the first pause
+    before a retry in milliseconds, doubled each time up to 30 s; ``selected`` are the ids to run, empty for all.
+    """
+
+    workers: int = 4
+    fail_fast: bool = False
+    selected: frozenset[str] = frozenset()
+    backoff: int = 1000
+
+
+@attrs.frozen
+class Watcher:
+    """Who is told when tasks start and end, on the scheduler's thread."""
+
+    started: Callable[[Task, str], None] = lambda task, agent: None
+    ended: Callable[[TaskResult, Instant], None] = lambda result, at: None
+
+
+@attrs.frozen
+class RunEnd:
+    """How scheduling ended. An ``interrupted`` run is paused, not closed. Tasks without a status never ended."""
+
+    statuses: dict[str, TaskStatus]
+    interrupted: bool
+
+
+class Scheduler:
+    """Runs one plan. Call ``run`` once; ``interrupt`` and ``synced`` from any thread or signal handler."""
+
+    def __init__(
+        self,
+        plan: ExecutionPlan,
+        scopes: Scopes,
+        broker: Broker,
+        ledger: Ledger,
+        host: AgentHost,
+        replay_hash: ReplayHash,
+        agent_of: Callable[[Task], str],
+        options: Options,
+        watcher: Watcher,
+    ) -> None:
+        self._ledger, self._host, self._replay_hash = ledger, host, replay_hash
+        self._agent_of, self._options, self._watcher = agent_of, options, watcher
+        self._graph = Graph(plan, options.selected)
+        self._tasks: dict[str, tuple[Queue, Task]] = {task.id: (queue, task) for queue, task in plan.tasks()}
+        self._inbox: SimpleQueue[_Message] = SimpleQueue()
+        self._workers = Workers(options.workers, broker, self._applied, self._storage_failed)
+        self._pipeline = Pipeline(scopes, broker, ledger, self._workers.submit, self._deliver, self._stop_starting)
+        self._active: set[Attempt] = set()
+        self._timers: list[tuple[float, int, _Message]] = []
+        self._timer_order = itertools.count()
+        self._pausing = 0
+        self._statuses: dict[str, TaskStatus] = {}
+        self._halt = ""
+        self._interrupted = False
+
+    def interrupt(self) -> None:
+        """Stop starting tasks, cancel what runs, let ``run`` return. Safe in signal handlers."""
+        self._inbox.put(self._interrupt)
+
+    def synced(self) -> None:
+        """Tell the scheduler that the ledger's ``synced`` has moved, or that its storage failed."""
+        self._inbox.put(self._ledger.check)
+
+    def _applied(self, flight: Flight, result: Result) -> None:
+        self._inbox.put(lambda: self._pipeline.settle(flight, result))
+
+    def _storage_failed(self, failure: StorageFailed) -> None:
+        def fail() -> None:
+            raise failure
+
+        self._inbox.put(fail)
+
+    def run(self) -> RunEnd:
+        """Run the plan to its end or interruption. Raises ``StorageFailed``."""
+        try:
+            while self._go_on():
+                pass
+        finally:
+            for attempt in self._active:
+                for flight in attempt.flights.values():
+                    flight.cancel.cancel("storage")
+            self._workers.close()
+        return RunEnd(self._statuses, self._interrupted)
+
+    def _go_on(self) -> bool:
+        """Do all that can be done now, then wait for news. Returns whether the run goes on."""
+        if self._start_tasks() | self._pipeline.flush():
+            while not self._inbox.empty():
+                self._inbox.get()()
+            return True
+        if not self._active and not self._pausing and self._inbox.empty():
+            return False
+        try:
+            self._inbox.get(timeout=self._until_timer())()
+        except Empty:
+            heapq.heappop(self._timers)[2]()
+        return True
+
+    def _until_timer(self) -> float | None:
+        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+
+    def _after(self, ms: int, message: _Message) -> None:
+        heapq.heappush(self._timers, (time.monotonic() + ms / 1000, next(self._timer_order), message))
+
+    def _start_tasks(self) -> bool:
+        """Start tasks while there is room and no news. Returns whether there were any to start or skip."""
+        moved = False
+        while not self._interrupted and len(self._active) < self._options.workers and self._inbox.empty():
+            id_ = self._graph.next_ready()
+            if id_ is None:
+                break
+            moved = True
+            queue, task = self._tasks[id_]
+            work = Work(queue, task, self._agent_of(task))
+            if self._halt:
+                self._ledger.append(Decision(Position(id_, 0, ()), "skip", self._halt))
+                self._end(work, "skipped", TaskReport("failed", f"not started: {self._halt}"), self._halt)
+            else:
+                self._watcher.started(task, work.agent)
+                self._start(work)
+        return moved
+
+    def _start(self, work: Work) -> None:
+        work.attempts += 1
+        self._ledger.append(TaskStarted(work.task.id, work.agent, work.attempts, work.progress))
+        coroutine = self._host.start(work.agent, Assignment(work.task, work.attempts, work.progress))
+        attempt = Attempt(work, Drive(coroutine, work.progress), work.attempts)
+        self._active.add(attempt)
+        if work.task.timeout is not None:
+            self._after(work.task.timeout, lambda: self._timeout(attempt))
+        self._step(attempt, attempt.drive.start())
+
+    def _step(self, attempt: Attempt, events: list[Event]) -> None:
+        """Carry on what an agent's step asked for, in its order."""
+        share_of = {asked.path: share for asked, share in shares(events)}
+        for event in events:
+            if isinstance(event, Won):
+                self._race_won(attempt, event)
+            elif isinstance(event, Asked) and event.path in share_of:
+                self._pipeline.request(attempt, event.path, event.bound, share_of[event.path])
+        if attempt.drive.finished and attempt in self._active and not attempt.stopped:
+            self._finish(attempt, *self._host.conclude(attempt.drive))
+
+    def _race_won(self, attempt: Attempt, won: Won) -> None:
+        position = attempt.position(won.path)
+        self._ledger.append(Decision(position, "race", won.winner))
+        attempt.work.record.race(position, won.winner)
+        for path in won.lost:
+            if path in attempt.flights:
+                attempt.flights[path].cancel.cancel("race")
+            else:
+                # A loser that never came to an intent gets no outcome: it is lost at once.
+                self._pipeline.forget(attempt, path)
+                self._step(attempt, attempt.drive.fail(path, self._host.exception(Cancelled("race"))))
+
+    def _deliver(self, attempt: Attempt, path: Path, settled: Settled) -> None:
+        if attempt.stopped:
+            self._finish_stopped(attempt)
+        elif isinstance(outcome := settled.entry.outcome, Ok):
+            self._step(attempt, attempt.drive.answer(path, settled.answer))
+        else:
+            self._step(attempt, attempt.drive.fail(path, self._host.exception(outcome)))
+
+    def _finish_stopped(self, attempt: Attempt) -> None:
+        if attempt.flights:
+            return
+        if attempt.stopped == "timeout":
+            limit = show_duration(attempt.work.task.timeout or 0)
+            self._finish(attempt, "failed", TaskReport("failed", f"timed out after {limit}"))
+        else:
+            self._active.discard(attempt)
+
+    def _finish(self, attempt: Attempt, status: TaskStatus, report: TaskReport) -> None:
+        """End an attempt: with a retry where the task has one left, else with the task's end."""
+        self._active.discard(attempt)
+        work = attempt.work
+        if status == "failed" and work.in_doubt and not work.task.idempotent:
+            status = "in_doubt"
+        if status != "failed" or work.attempts > work.task.retries or self._interrupted or self._halt:
+            self._end(work, status, report)
+            return
+        work.progress = report.progress
+        pause = min(self._options.backoff * 2 ** (work.attempts - 1), _MAX_PAUSE)
+        self._ledger.append(Decision(attempt.position(), "retry", {"after_ms": pause, "because": report.message}))
+        self._pausing += 1
+        self._after(pause, lambda: self._retry(work))
+
+    def _retry(self, work: Work) -> None:
+        self._pausing -= 1
+        if not self._interrupted:
+            self._start(work)
+
+    def _end(self, work: Work, status: TaskStatus, report: TaskReport, because: str = "") -> None:
+        self._record_end(work, status, report, because)
+        good = status in ("ok", "noop")
+        if self._options.fail_fast and not good and status != "skipped":
+            self._stop_starting(f"{work.task.id} {status} and --fail-fast is set")
+        culprit = None if good else because if status == "skipped" else work.task.id
+        for id_, cause in self._graph.ended(work.task.id, culprit):
+            queue, task = self._tasks[id_]
+            skipped = TaskReport("failed", f"skipped because of {cause}")
+            self._record_end(Work(queue, task, self._agent_of(task)), "skipped", skipped, cause)
+
+    def _record_end(self, work: Work, status: TaskStatus, report: TaskReport, because: str) -> None:
+        at, id_ = self._ledger.now(), work.task.id
+        self._ledger.append(TaskEnded(id_, status, work.attempts, report, because), at)
+        self._replay_hash.ended(id_, work.record, status)
+        self._statuses[id_] = status
+        result = TaskResult(id_, work.queue.name, work.agent, status, report.message, because, work.attempts)
+        self._watcher.ended(result, at)
+
+    def _stop_starting(self, reason: str) -> None:
+        self._halt = self._halt or reason
+
+    def _timeout(self, attempt: Attempt) -> None:
+        if attempt in self._active and not attempt.stopped:
+            self._stop(attempt, "timeout")
+
+    def _interrupt(self) -> None:
+        self._interrupted = True
+        self._timers.clear()
+        self._pausing = 0
+        for attempt in list(self._active):
+            if not attempt.stopped:
+                self._stop(attempt, "interrupt")
+
+    def _stop(self, attempt: Attempt, why: str) -> None:
+        """Cut an attempt short: its agent ends here, its requests are cancelled and recorded."""
+        self._ledger.append(Decision(attempt.position(), why))
+        attempt.stopped = why
+        attempt.drive.close()
+        self._pipeline.forget(attempt)
+        for flight in attempt.flights.values():
+            flight.cancel.cancel(why)
+        self._finish_stopped(attempt)

@@ -1,0 +1,215 @@
+"""Authority: the one place where a permit is checked (DESIGN section 4, *declared ∩ policy*).
+
+An access is allowed by a permit of the policy and, at each level (document, queue, task) whose ``Allow`` names the
+access's family, by one of that level's rules. What covered it is their conjunction. The answer says which rule
+allowed it, or which refused it and what would grant it.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+import attrs
+
+from tek_abi import Access, Allow, Denial, ExecutionPlan, Instant, Mismatch, Permit, Policy, Queue, Subject, Task
+from tek_abi.pattern import match_path
+from tek_abi.permit import family_of, match_action, show_rule
+from tek_abi.policy import PROTECTED
+from tek_kernel.signature import NO_KEYS, Verifier
+
+_ASPECT_RANK = ("action", "subject", "resource", "exclude", "caveat", "expired", "signature")
+
+
+@attrs.frozen
+class Grant:
+    """An access that is allowed. ``permit`` is the conjunction of what covers it, ``base`` the policy's part of it."""
+
+    permit: Permit
+    base: Permit
+
+    @property
+    def rule(self) -> str:
+        """The rules that allowed it, in words."""
+        return self.permit.rule
+
+
+@attrs.frozen
+class _Level:
+    """The rules of one ``Allow`` level. ``owner`` is the document, a queue or a task; ``line`` where it stands."""
+
+    owner: str
+    line: int | None
+    families: frozenset[str]
+    rules: tuple[Permit, ...]
+
+
+class Authority:
+    """What the operator grants in one run. ``protected`` are further paths that no grant to write includes."""
+
+    def __init__(self, policy: Policy, protected: Sequence[str] = (), verifier: Verifier = NO_KEYS) -> None:
+        self.policy = policy
+        self.protected = (*PROTECTED, *protected)
+
+        self._valid = tuple(
+            (permit, None if verifier.accepts(permit) else Mismatch("signature", "not signed by a trusted key"))
+            for permit in policy.permits
+        )
+        self._by_family: dict[tuple[str, str], list[tuple[Permit, Mismatch | None]]] = {}
+
+    def candidates(self, access: Access) -> list[tuple[Permit, Mismatch | None]]:
+        """Return the policy's permits whose action matches, in the policy's order, with what is wrong with each."""
+        key = (access.action, access.family)
+        found = self._by_family.get(key)
+        if found is None:
+            found = [
+                (permit, bad) for permit, bad in self._valid if all(match_action(a, access) for a in permit.action)
+            ]
+            self._by_family[key] = found
+        return found
+
+    def for_task(self, plan: ExecutionPlan, queue: Queue, task: Task, agent: str) -> TaskAuthority:
+        """Return what one task may do when ``agent`` carries it out."""
+        levels = (
+            *_level("the document", plan.allow),
+            *_level(queue.name, queue.allow),
+            *_level(task.id, task.allow),
+        )
+        own = tuple(dict.fromkeys(step.argv[0] for step in task.steps if step.argv))
+        return TaskAuthority(self, Subject(task.id, agent, task.layer, queue.letter), levels, own)
+
+
+def _level(owner: str, allows: Sequence[Allow]) -> list[_Level]:
+    """Join the ``Allow`` fields of one level: several of them ask for more, they do not narrow each other."""
+    rules = tuple(rule for allow in allows for rule in allow.rules)
+    if not rules:
+        return []
+    return [_Level(owner, allows[0].line, frozenset(map(_family, rules)), rules)]
+
+
+def _family(rule: Permit) -> str:
+    action = rule.action[0]
+    family = family_of(action)
+    return action if family == "other" else family
+
+
+class TaskAuthority:
+    """What one task may do. It counts the uses of permits that limit them."""
+
+    def __init__(
+        self, authority: Authority, subject: Subject, levels: tuple[_Level, ...], own: tuple[str, ...]
+    ) -> None:
+        self._authority = authority
+        self.subject = subject
+        self._levels = levels
+        self._own = own
+        self._uses: dict[Permit, int] = {}
+
+    def decide(self, accesses: Sequence[Access], at: Instant) -> tuple[Grant, ...] | Denial:
+        """Return a grant for every access, or why the first that has none is refused. Pure: counts no use."""
+        grants: list[Grant] = []
+        for access in accesses:
+            grant = self._check(access, at)
+            if isinstance(grant, Denial):
+                return grant
+            grants.append(grant)
+        return tuple(grants)
+
+    def use(self, grants: Sequence[Grant]) -> None:
+        """Count one use of each grant, for permits that limit their uses."""
+        for grant in grants:
+            if grant.base.caveats:
+                self._uses[grant.base] = self._uses.get(grant.base, 0) + 1
+
+    def covers(self, access: Access, at: Instant) -> bool:
+        """Whether a further access that an effect met on its way is allowed too. Counts no use."""
+        return isinstance(self._check(access, at), Grant)
+
+    def _check(self, access: Access, at: Instant) -> Grant | Denial:
+        protected = self._protected(access)
+        if protected is not None:
+            return self._denial(access, f"protected path {protected}", "no grant to write includes it", "")
+        granted = self._policy_grant(access, at)
+        if isinstance(granted, Denial):
+            return granted
+        permit = granted
+        for level in self._levels:
+            if access.family not in level.families and access.action not in level.families:
+                continue
+            asked = self._asked(level, access, at)
+            if asked is None:
+                where = f" (line {level.line})" if level.line else ""
+                rules = ", ".join(rule.rule for rule in level.rules if _family(rule) in (access.family, access.action))
+                return self._denial(
+                    access,
+                    f"Allow of {level.owner}{where}",
+                    f"it asks for {rules} and nothing else of {access.family}",
+                    f"add `{show_rule(access)}` to the Allow of {level.owner}{where}",
+                )
+            permit = permit.attenuate(asked)
+        return Grant(permit, granted)
+
+    def _asked(self, level: _Level, access: Access, at: Instant) -> Permit | None:
+        for rule in level.rules:
+            if rule.mismatch(access, self.subject, at) is None:
+                return rule
+        if access.family == "proc" and access.argv and access.argv[0] in self._own:
+            # A block or hook asks for its own program by itself (DESIGN section 4).
+            program = access.argv[0]
+            return Permit(("proc",), (shlex.quote(program),), rule=f"own program {program}")
+        return None
+
+    def _policy_grant(self, access: Access, at: Instant) -> Permit | Denial:
+        nearest: tuple[int, Mismatch, Permit] | None = None
+        for permit, bad in self._authority.candidates(access):
+            mismatch = bad or permit.mismatch(access, self.subject, at, self._uses.get(permit, 0))
+            if mismatch is None:
+                return permit
+            rank = _ASPECT_RANK.index(mismatch.aspect)
+            if nearest is None or rank > nearest[0]:
+                nearest = (rank, mismatch, permit)
+        rule, why = "no rule", f"no permit of the policy grants {access.action}"
+        if nearest is not None:
+            _, mismatch, permit = nearest
+            rule, why = permit.rule, _explain(mismatch, permit)
+        return self._denial(access, rule, why, f"--allow {shlex.quote(show_rule(access))}")
+
+    def _protected(self, access: Access) -> str | None:
+        if access.family != "fs.write":
+            return None
+        for pattern in self._authority.protected:
+            if match_path(pattern, access.resource):
+                return pattern
+            if access.action in ("fs.rename", "fs.remove") and _is_above(access.resource, pattern):
+                return pattern
+        return None
+
+    def _denial(self, access: Access, rule: str, why: str, grant: str) -> Denial:
+        return Denial("permit", f"{access.action} on {access.resource} refused by {rule}: {why}", rule, grant)
+
+
+def _is_above(path: str, pattern: str) -> bool:
+    """Whether moving ``path`` away would move what ``pattern`` protects: it matches one of the pattern's parents."""
+    segments = pattern.split("/")
+    for end in range(2, len(segments)):
+        if segments[end - 1] != "**" and match_path("/".join(segments[:end]), path):
+            return True
+    return False
+
+
+def _explain(mismatch: Mismatch, permit: Permit) -> str:
+    match mismatch.aspect:
+        case "subject":
+            return f"it is for {mismatch.detail} only"
+        case "resource":
+            return f"it covers {permit} only" if len(permit.resource) > 1 else f"nearest is {permit}"
+        case "exclude":
+            return f"{permit} leaves out {mismatch.detail}"
+        case "expired":
+            return f"{permit} expired at {mismatch.detail}"
+        case "caveat":
+            return f"{permit} holds only within {mismatch.detail}"
+        case "signature":
+            return f"{permit} is {mismatch.detail}"
+        case _:
+            return f"it is for {mismatch.detail}"

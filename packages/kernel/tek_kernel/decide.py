@@ -1,0 +1,186 @@
+"""Deciding a request: permit check and reservation in one step, before anything happens.
+
+The same function decides in a run and in its replay; it reads no clock, and changes nothing but the accounts and
+the counts of uses. DESIGN invariant 1 rests on it: an effect is applied only with what ``decide`` returns.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from tek_abi import (
+    Bound,
+    Codec,
+    Denial,
+    EffectEnvelope,
+    EffectIntent,
+    ExecutionPlan,
+    Instant,
+    Limit,
+    Policy,
+    Position,
+    Queue,
+    Request,
+    Task,
+    TekError,
+    ValueNotAllowed,
+    digest,
+    idempotence_key,
+)
+from tek_kernel.account import Account, Exhausted, Reservation
+from tek_kernel.authority import Authority, Grant, TaskAuthority
+from tek_kernel.effect import Cost, Effect
+from tek_kernel.invariants import is_invariant
+from tek_kernel.registry import Registry, UnknownEffect
+
+
+@attrs.frozen
+class Scope:
+    """What one task draws on: its authority and its account."""
+
+    authority: TaskAuthority
+    account: Account
+
+
+@attrs.frozen
+class Admitted:
+    """A request that may be applied: the intent for the ledger, and all that its effect needs."""
+
+    intent: EffectIntent
+    request: Request[Any]
+    effect: Effect[Any]
+    grants: tuple[Grant, ...]
+    reservation: Reservation
+    scope: Scope
+    at: Instant
+
+
+@attrs.frozen
+class Refused:
+    """A request that is denied: the intent for the ledger, which says why."""
+
+    intent: EffectIntent
+    denial: Denial
+
+
+class Scopes:
+    """Makes the scopes of a run's tasks over shared ceilings. A task's limit is a pure function of plan and policy."""
+
+    def __init__(self, plan: ExecutionPlan, policy: Policy, authority: Authority) -> None:
+        self._plan = plan
+        self._policy = policy
+        self._authority = authority
+        self.run = Account("run", policy.run.narrow(plan.budget))
+        self._queues: dict[str, Account] = {}
+
+    def queue(self, queue: Queue) -> Account:
+        """Return the account that a queue's tasks share."""
+        account = self._queues.get(queue.name)
+        if account is None:
+            limit = queue.budget.narrow(self._policy.queue_limit(queue.letter))
+            account = self._queues[queue.name] = Account("queue", limit, self.run)
+        return account
+
+    def task_limit(self, queue: Queue, task: Task) -> Limit:
+        """Return a task's own limit: what it, its queue or its document names, else the policy's default."""
+        asked = task.budget.inherit(queue.budget).inherit(self._plan.budget)
+        return asked.inherit(self._policy.task).narrow(self._policy.task_max)
+
+    def task(self, queue: Queue, task: Task, agent: str) -> Scope:
+        """Return the scope of one task, with its account still full."""
+        account = Account("task", self.task_limit(queue, task), self.queue(queue))
+        return Scope(self._authority.for_task(self._plan, queue, task, agent), account)
+
+
+class Decider:
+    """Decides requests of one run, named ``run``."""
+
+    def __init__(self, registry: Registry, codec: Codec, run: str) -> None:
+        self._registry = registry
+        self._codec = codec
+        self._run = run
+
+    def decide(
+        self, scope: Scope, position: Position, bound: Bound[Any], share: int, at: Instant
+    ) -> Admitted | Refused:
+        """Decide one request at ``at``. ``share`` is how many ask at the same moment.
+
+        Raises ``Busy`` where it must wait for open reservations; then nothing has changed.
+        """
+        request = bound.request
+        try:
+            args, args_digest = self._codec.seal(self._codec.encode(request))
+        except (ValueNotAllowed, LookupError) as error:
+            envelope = EffectEnvelope(request.effect, request.version, None, digest(None), "", (), bound.budget)
+            return _refused(position, envelope, Denial("bad-request", f"{request.effect}: {error}"))
+        key = idempotence_key(self._run, position, request.effect, request.version, args_digest)
+        envelope = EffectEnvelope(
+            request.effect, request.version, args, args_digest, key, bound.invariants, bound.budget
+        )
+        try:
+            effect = self._registry.get(request.effect, request.version)
+        except UnknownEffect as error:
+            return _refused(position, envelope, Denial("unknown-effect", str(error)))
+        try:
+            request = self._typed(request, effect)
+            accesses, cost = effect.accesses(request), _cost(effect, request, bound)
+        except (TekError, ValueError, TypeError) as error:
+            return _refused(position, envelope, Denial("bad-request", f"{envelope.effect}: {error}"))
+        unknown = [text for text in bound.invariants if not is_invariant(text)]
+        if unknown:
+            return _refused(position, envelope, Denial("bad-request", f"{unknown[0]!r} is not an invariant"))
+        grants = scope.authority.decide(accesses, at)
+        if isinstance(grants, Denial):
+            return _refused(position, envelope, grants)
+        try:
+            reservation = scope.account.reserve(_within_caveats(cost, grants), share)
+        except Exhausted as error:
+            code = "budget" if error.detail.account == "task" else "ceiling"
+            grant = _budget_grant(error, scope.authority.subject.task)
+            return _refused(position, envelope, Denial(code, str(error), "budget", grant, error.detail))  # type: ignore[arg-type]  # both words are codes
+        scope.authority.use(grants)
+        permit = digest([self._codec.encode(grant.permit) for grant in grants])
+        rule = "; ".join(dict.fromkeys(grant.rule for grant in grants))
+        envelope = attrs.evolve(envelope, permit=permit)
+        intent = EffectIntent(position, envelope, True, rule, reservation.amount)
+        return Admitted(intent, request, effect, grants, reservation, scope, at)
+
+    def _typed(self, request: Request[Any], effect: Effect[Any]) -> Request[Any]:
+        """Return the request as the effect's own type; another class of that name is read strictly."""
+        if type(request) is effect.request:
+            return request
+        typed: Request[Any] = self._codec.decode(self._codec.encode(request), effect.request, request.effect)
+        return typed
+
+
+def _refused(position: Position, envelope: EffectEnvelope, denial: Denial) -> Refused:
+    return Refused(EffectIntent(position, envelope, False, denial.rule, denial=denial), denial)
+
+
+def _cost(effect: Effect[Any], request: Request[Any], bound: Bound[Any]) -> Cost:
+    cost = effect.cost(request)
+    if bound.budget is None:
+        return cost
+    if not cost.least <= bound.budget:
+        raise ValueError(f"the request needs at least {cost.least}, but reserves {bound.budget}")
+    return Cost(bound.budget, Limit(bound.budget.ms, bound.budget.tokens, bound.budget.io))
+
+
+def _within_caveats(cost: Cost, grants: tuple[Grant, ...]) -> Cost:
+    """Return the cost with ``io`` capped by the permits' ``max_bytes``, for effects that learn their size late."""
+    caps = [cap for grant in grants if (cap := grant.permit.max_bytes()) is not None]
+    if not caps:
+        return cost
+    cap = max(min(caps), cost.least.io)
+    return attrs.evolve(cost, most=cost.most.narrow(Limit(io=cap)))
+
+
+def _budget_grant(error: Exhausted, task: str) -> str:
+    detail = error.detail
+    needed = detail.spent + detail.requested
+    if detail.account == "run":
+        return f"--budget {detail.dimension}={needed}"
+    owner = task if detail.account == "task" else "the queue"
+    return f"- Budget: `{detail.dimension}={needed}` under {owner}"

@@ -1,0 +1,222 @@
+"""The ledger: hash-chained JSON lines, written by one writer with group commit (DESIGN section 5).
+
+``Ledger`` composes lines and keeps the chain; a ``Sink`` brings them to storage. Both the clock and the storage
+come in as arguments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import orjson
+
+from tek_abi import Codec, Entry, Instant, TekError, Value
+
+ZEROS: Final = "0" * 64
+TAIL: Final = 76
+"""Bytes of ``,"hash":"``, 64 hex digits, ``"}`` and LF: what closes every line."""
+
+_NO_BODY: Final[dict[str, Value]] = {}
+
+
+class Storage(Protocol):
+    """Where lines go: an append-only file. Both methods raise ``OSError``."""
+
+    def write(self, data: bytes) -> None:
+        """Append all of ``data``."""
+        ...
+
+    def sync(self) -> None:
+        """Return once everything written is on stable storage (fdatasync(2))."""
+        ...
+
+
+class Sink(Protocol):
+    """Takes lines in order and knows how far they are on stable storage."""
+
+    synced: int
+    failure: StorageFailed | None
+
+    def push(self, seq: int, line: bytes) -> None:
+        """Take one line."""
+        ...
+
+    def sync(self, seq: int) -> None:
+        """Ask for lines up to ``seq`` to be made durable; does not wait."""
+        ...
+
+    def close(self) -> None:
+        """Write and sync everything, then stop. Raises ``StorageFailed``."""
+        ...
+
+
+class StorageFailed(TekError, OSError):
+    """The ledger or a blob could not be written: the disk is full, read-only or broken. What ``synced`` promised is
+    safe. ``cause`` is the OS's word.
+    """
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(cause.errno, cause.strerror or str(cause))
+        self.cause = cause
+
+    def __str__(self) -> str:
+        return f"the run directory cannot be written: {self.cause}"
+
+
+class DirectSink:
+    """Writes and syncs at once, on the caller's thread: for tests and small tools."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.synced = -1
+        self.failure: StorageFailed | None = None
+
+    def push(self, seq: int, line: bytes) -> None:
+        """Write one line."""
+        self._storage.write(line)
+
+    def sync(self, seq: int) -> None:
+        """Sync now."""
+        self._storage.sync()
+        self.synced = seq
+
+    def close(self) -> None:
+        """Sync what is written."""
+        self._storage.sync()
+
+
+class GroupCommit:
+    """One thread that writes what has gathered and syncs once for all who wait.
+
+    ``notify`` is called on that thread after each sync, and once if storage fails.
+    """
+
+    _FULL = 1 << 18
+
+    def __init__(self, storage: Storage, notify: Callable[[], None] = lambda: None) -> None:
+        self._storage = storage
+        self._notify = notify
+        self._lock = threading.Condition()
+        self._lines: list[bytes] = []
+        self._size = 0
+        self._pushed = self._wanted = self.synced = -1
+        self._closing = False
+        self.failure: StorageFailed | None = None
+        self._thread = threading.Thread(target=self._run, name="tek-ledger", daemon=True)
+        self._thread.start()
+
+    def push(self, seq: int, line: bytes) -> None:
+        """Take one line; it is written with the next sync or when enough has gathered."""
+        with self._lock:
+            self._lines.append(line)
+            self._size += len(line)
+            self._pushed = seq
+            if self._size >= self._FULL:
+                self._lock.notify_all()
+                # Whoever makes lines faster than storage takes them waits here, so memory stays bounded.
+                while self._size >= 4 * self._FULL and self.failure is None:
+                    self._lock.wait()
+
+    def sync(self, seq: int) -> None:
+        """Ask for lines up to ``seq`` to be made durable."""
+        with self._lock:
+            if seq > self._wanted:
+                self._wanted = seq
+                self._lock.notify_all()
+
+    def close(self) -> None:
+        """Write and sync everything, stop the thread. Raises ``StorageFailed``."""
+        with self._lock:
+            self._closing = True
+            self._wanted = max(self._wanted, self._pushed)
+            self._lock.notify_all()
+        self._thread.join()
+        if self.failure is not None:
+            raise self.failure
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                while not (self._closing or self._wanted > self.synced or self._size >= self._FULL):
+                    self._lock.wait()
+                lines, self._lines, self._size = self._lines, [], 0
+                through, sync, closing = self._pushed, self._wanted > self.synced, self._closing
+                self._lock.notify_all()
+            try:
+                if lines:
+                    self._storage.write(b"".join(lines))
+                if sync:
+                    self._storage.sync()
+            except OSError as error:
+                with self._lock:
+                    self.failure = StorageFailed(error)
+                    self._lock.notify_all()
+                self._notify()
+                return
+            if sync:
+                self.synced = through
+                self._notify()
+            if closing and not self._lines:
+                return
+
+
+class Ledger:
+    """Composes lines and keeps the chain. Used by one thread.
+
+    ``clock`` returns the time in UTC as a fixed-width instant; a clock that goes back is held at the last entry's.
+    """
+
+    def __init__(
+        self, sink: Sink, clock: Callable[[], Instant], codec: Codec, seq: int = 0, head: str = ZEROS, at: Instant = ""
+    ) -> None:
+        self._sink = sink
+        self._clock = clock
+        self._codec = codec
+        self._seq = seq
+        self.head = head
+        self._at = at
+
+    def now(self) -> Instant:
+        """Return the time for the next entry: never before the one above it."""
+        self._at = max(self._clock(), self._at)
+        return self._at
+
+    def append(self, entry: Entry, at: Instant | None = None) -> int:
+        """Add an entry and return its ``seq``. ``at`` is an instant that ``now`` has just returned."""
+        seq = self._seq
+        line, self.head = compose(
+            seq, self._sink.synced, self.head, entry.kind, at or self.now(), self._codec.encode(entry)
+        )
+        self._sink.push(seq, line)
+        self._seq = seq + 1
+        return seq
+
+    def check(self) -> None:
+        """Raise ``StorageFailed`` if storage has given up."""
+        if self._sink.failure is not None:
+            raise self._sink.failure
+
+    @property
+    def synced(self) -> int:
+        """The last seq known to be on stable storage; -1 for none."""
+        return self._sink.synced
+
+    def sync(self, seq: int) -> None:
+        """Ask for entries up to ``seq`` to be made durable; does not wait."""
+        self._sink.sync(seq)
+
+    def close(self) -> None:
+        """Make everything durable and stop writing. Raises ``StorageFailed``."""
+        self._sink.close()
+
+
+def compose(seq: int, synced: int, prev: str, kind: str, at: Instant, body: Value) -> tuple[bytes, str]:
+    """Return one line of a ledger and its hash."""
+    fields = body if isinstance(body, dict) else _NO_BODY
+    frame = {"seq": seq, "synced": synced, "prev": prev, "kind": kind, "at": at, **fields}
+    head = orjson.dumps(frame)[:-1]
+    sha256 = hashlib.sha256(head).hexdigest()
+    return b'%b,"hash":"%b"}\n' % (head, sha256.encode()), sha256

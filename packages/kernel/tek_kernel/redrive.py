@@ -1,0 +1,275 @@
+"""Re-driving a run from its ledger: the default ``replay`` (DESIGN section 5, *Replay levels*).
+
+Every agent runs again, answered from the record. Each request must equal the recorded one at its position, and
+permits and budgets, decided again in ledger order, must decide the same. No effect is applied: this module has no
+way to one, for it knows effects only through ``Decider``, which calls their pure parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, BinaryIO, Protocol, TypeVar
+
+import attrs
+
+from tek_abi import (
+    Asked,
+    Assignment,
+    Bound,
+    Cancelled,
+    Codec,
+    Decision,
+    Drive,
+    EffectIntent,
+    EffectOutcome,
+    Event,
+    Ok,
+    Outcome,
+    Path,
+    Position,
+    RunPaused,
+    TaskEnded,
+    TaskReport,
+    TaskStarted,
+    TaskStatus,
+    TekError,
+    Won,
+)
+from tek_kernel.account import Busy
+from tek_kernel.authority import Authority
+from tek_kernel.decide import Admitted, Decider, Refused, Scope, Scopes
+from tek_kernel.lines import Line, read_lines
+from tek_kernel.registry import Registry
+from tek_kernel.signature import NO_KEYS, Verifier
+from tek_kernel.verify import Checker, ReplayMismatch, Verification
+
+_T = TypeVar("_T")
+
+
+class AgentHost(Protocol):
+    """How agents are started and judged. The executor has the only real one; runs and replays share it."""
+
+    def start(self, agent: str, assignment: Assignment) -> Coroutine[Any, Any, Any]:
+        """Return the agent's coroutine for one attempt. Raises ``TekError`` for an agent that cannot be loaded."""
+        ...
+
+    def exception(self, outcome: Outcome) -> Exception:
+        """Return what an outcome other than ok raises in the agent."""
+        ...
+
+    def conclude(self, drive: Drive) -> tuple[TaskStatus, TaskReport]:
+        """Judge an attempt that has ended."""
+        ...
+
+
+def shares(events: Iterable[Event]) -> list[tuple[Asked, int]]:
+    """Pair each request of one step with how many of the step's requests are still to be decided, itself included.
+
+    Requests that an agent makes at the same moment divide what is left evenly; a run and its replay see the same
+    moments, so they divide alike. Requests whose race is over within the same step are left out.
+    """
+    events = list(events)
+    lost = {path for event in events if isinstance(event, Won) for path in event.lost}
+    asked = [event for event in events if isinstance(event, Asked) and event.path not in lost]
+    return [(event, len(asked) - index) for index, event in enumerate(asked)]
+
+
+@attrs.define
+class _Attempt:
+    agent: str
+    number: int
+    scope: Scope
+    drive: Drive | None
+    waiting: dict[Path, tuple[Bound[Any], int]] = attrs.field(factory=dict)
+    races: dict[Path, int] = attrs.field(factory=dict)
+    open: dict[Path, tuple[Admitted | Refused, Bound[Any]]] = attrs.field(factory=dict)
+    stopped: str = ""
+
+
+class Redrive:
+    """Drives the agents of one ledger again, line by line, beside a ``Checker`` that has taken the line already."""
+
+    def __init__(
+        self,
+        checker: Checker,
+        codec: Codec,
+        host: AgentHost,
+        registry: Callable[[Checker], Registry],
+        verifier: Verifier = NO_KEYS,
+    ) -> None:
+        self._checker = checker
+        self._codec = codec
+        self._host = host
+        self._make_registry = registry
+        self._verifier = verifier
+        self._scopes: Scopes | None = None
+        self._decider: Decider | None = None
+        self._attempts: dict[str, _Attempt] = {}
+        self._task_scopes: dict[str, Scope] = {}
+
+    def take(self, line: Line) -> None:
+        """Re-drive one line. Raises ``ReplayMismatch``."""
+        match line.entry:
+            case TaskStarted():
+                self._start(line, line.entry)
+            case EffectIntent():
+                self._intent(line, line.entry)
+            case EffectOutcome():
+                self._outcome(line, line.entry)
+            case Decision():
+                self._decision(line, line.entry)
+            case TaskEnded():
+                self._end(line, line.entry)
+            case RunPaused():
+                for attempt in self._attempts.values():
+                    if attempt.drive is not None:
+                        attempt.drive.close()
+            case _:
+                pass
+
+    def _prepare(self) -> tuple[Scopes, Decider]:
+        checker = self._checker
+        if self._scopes is None or self._decider is None:
+            authority = Authority(checker.policy, checker.plan_entry.protected, self._verifier)
+            self._scopes = Scopes(checker.plan, checker.policy, authority)
+            run = checker.opened.run if checker.opened else ""
+            self._decider = Decider(self._make_registry(checker), self._codec, run)
+        return self._scopes, self._decider
+
+    def _start(self, line: Line, entry: TaskStarted) -> None:
+        queue, task = self._checker.tasks[entry.task]
+        scopes, _ = self._prepare()
+        scope = self._task_scopes.get(entry.task)
+        if scope is None:
+            scope = self._task_scopes[entry.task] = scopes.task(queue, task, entry.agent)
+        try:
+            coroutine = self._host.start(entry.agent, Assignment(task, entry.attempt, entry.progress))
+        except TekError as error:
+            position = Position(entry.task, entry.attempt, ())
+            raise _mismatch(line, position, "the agent cannot be started here", entry.agent, str(error)) from None
+        attempt = _Attempt(entry.agent, entry.attempt, scope, Drive(coroutine, entry.progress))
+        self._attempts[entry.task] = attempt
+        assert attempt.drive is not None
+        self._note(attempt, attempt.drive.start())
+
+    def _note(self, attempt: _Attempt, events: list[Event]) -> None:
+        for asked, share in shares(events):
+            attempt.waiting[asked.path] = (asked.bound, share)
+        for event in events:
+            if isinstance(event, Won):
+                attempt.races[event.path] = event.winner
+                for path in event.lost:
+                    # A loser that never came to an intent gets no outcome: it is lost at once.
+                    attempt.waiting.pop(path, None)
+                    if path not in attempt.open and attempt.drive is not None:
+                        self._note(attempt, attempt.drive.fail(path, self._host.exception(Cancelled("race"))))
+
+    def _intent(self, line: Line, entry: EffectIntent) -> None:
+        position = entry.position
+        attempt = self._attempts[position.task]
+        asked = attempt.waiting.pop(position.path, None)
+        if asked is None:
+            others = ", ".join(f"{b.request.effect} at {_at(position, p)}" for p, (b, _) in attempt.waiting.items())
+            actual = others or "no request"
+            raise _mismatch(line, position, "the agent asks for something else", entry.envelope.effect, actual)
+        bound, share = asked
+        _, decider = self._prepare()
+        try:
+            decided = decider.decide(attempt.scope, position, bound, share, line.at)
+        except Busy as busy:
+            raise _mismatch(line, position, "the budget decides otherwise", "a decision", str(busy)) from None
+        recorded, actual_value = self._plain(entry), self._plain(attrs.evolve(decided.intent, baseline=entry.baseline))
+        if recorded != actual_value:
+            path, expected, actual = _first_difference(recorded, actual_value)
+            raise _mismatch(line, position, f"the request or its decision differs in {path}", expected, actual)
+        attempt.open[position.path] = (decided, bound)
+
+    def _plain(self, intent: EffectIntent) -> Any:
+        """Return an intent as a value, with its arguments in full so that a difference names the field."""
+        args = self._codec.unseal(intent.envelope.args)
+        return self._codec.encode(attrs.evolve(intent, envelope=attrs.evolve(intent.envelope, args=args)))
+
+    def _outcome(self, line: Line, entry: EffectOutcome) -> None:
+        position = entry.position
+        attempt = self._attempts[position.task]
+        decided, bound = attempt.open.pop(position.path)
+        if isinstance(decided, Admitted):
+            decided.scope.account.settle(decided.reservation, entry.usage)
+        if attempt.drive is None or attempt.stopped:
+            return
+        outcome = entry.outcome
+        if isinstance(outcome, Ok):
+            answer = self._codec.decode(self._codec.unseal(outcome.value), bound.request.output, "value")
+            events = attempt.drive.answer(position.path, answer)
+        else:
+            events = attempt.drive.fail(position.path, self._host.exception(outcome))
+        self._note(attempt, events)
+
+    def _decision(self, line: Line, entry: Decision) -> None:
+        attempt = self._attempts.get(entry.position.task)
+        if attempt is None:
+            return
+        if entry.subject == "race":
+            winner = attempt.races.pop(entry.position.path, None)
+            if winner != entry.value:
+                raise _mismatch(line, entry.position, "another branch wins the race", entry.value, winner)
+        elif entry.subject in ("timeout", "cancel", "interrupt") and not attempt.stopped:
+            attempt.stopped = entry.subject
+            if attempt.drive is not None:
+                attempt.drive.close()
+
+    def _end(self, line: Line, entry: TaskEnded) -> None:
+        attempt = self._attempts.pop(entry.task, None)
+        self._task_scopes.pop(entry.task, None)
+        if attempt is None or attempt.drive is None or attempt.stopped:
+            return
+        position = Position(entry.task, attempt.number, ())
+        if not attempt.drive.finished:
+            waiting = ", ".join(f"{b.request.effect} at {_at(position, p)}" for p, (b, _) in attempt.waiting.items())
+            raise _mismatch(line, position, "the agent asks for more than is on record", "the task's end", waiting)
+        status, report = self._host.conclude(attempt.drive)
+        if status == "failed" and entry.status == "in_doubt":
+            status = "in_doubt"
+        if (status, report) != (entry.status, entry.report or TaskReport()):
+            expected, actual = (entry.status, entry.report), (status, report)
+            raise _mismatch(line, position, "the task ends differently", expected, actual)
+
+
+def _at(position: Position, path: Path) -> Position:
+    return attrs.evolve(position, path=path)
+
+
+def _mismatch(line: Line, position: Position, problem: str, expected: object, actual: object) -> ReplayMismatch:
+    return ReplayMismatch(line.number, problem, str(expected), str(actual), task=position.task, position=str(position))
+
+
+def _first_difference(expected: Any, actual: Any, path: str = "") -> tuple[str, str, str]:
+    """Return the first field in which two values differ, with both sides."""
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        # The arguments explain a difference in the digests and keys made from them, so they come first.
+        for key in sorted({*expected, *actual}, key=lambda k: (k != "envelope", k != "effect", k != "args", k)):
+            if expected.get(key) != actual.get(key):
+                return _first_difference(expected.get(key), actual.get(key), f"{path}.{key}" if path else key)
+    if isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
+        for index, (one, other) in enumerate(zip(expected, actual, strict=True)):
+            if one != other:
+                return _first_difference(one, other, f"{path}[{index}]")
+    return path, repr(expected), repr(actual)
+
+
+def redrive(
+    file: BinaryIO,
+    codec: Codec,
+    host: AgentHost,
+    registry: Callable[[Checker], Registry],
+    verifier: Verifier = NO_KEYS,
+) -> Verification:
+    """Verify a ledger and drive its agents again. Raises ``LedgerInvalid`` or ``ReplayMismatch`` at the first line
+    that does not hold. ``registry`` makes the effects' pure parts for the recorded run.
+    """
+    checker = Checker(codec)
+    driver = Redrive(checker, codec, host, registry, verifier)
+    for line in read_lines(file, codec):
+        checker.take(line)
+        driver.take(line)
+    return checker.finish()

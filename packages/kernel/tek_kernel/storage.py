@@ -1,0 +1,114 @@
+"""Storage on disk: the ledger's file and the content-addressed blob store beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from tek_abi import Blob
+from tek_kernel.ledger import StorageFailed
+
+
+class LedgerFile:
+    """An append-only file, opened for exclusive creation so that two runs can never share one."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        sync_directory(path.parent)
+
+    def write(self, data: bytes) -> None:
+        """Append all of ``data``."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+
+    def sync(self) -> None:
+        """Bring what was written to stable storage."""
+        os.fdatasync(self._fd)
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self._fd)
+
+
+def sync_directory(path: Path) -> None:
+    """Make names created in a directory durable (fsync(2) on the directory)."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+class DiskBlobs:
+    """Blobs at ``blobs/sha256/ab/cdef...``: each can be checked with ``sha256sum``.
+
+    Written to a temporary name, synced, renamed: a blob that has its name is whole. Thread-safe.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root / "sha256"
+        self._temporary = itertools.count()
+        self._known: set[str] = set()
+
+    def path(self, sha256: str) -> Path:
+        """Return where a blob stands. Raises ``ValueError`` for what is not a digest."""
+        if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+            raise ValueError(f"not a SHA-256: {sha256!r}")
+        return self._root / sha256[:2] / sha256[2:]
+
+    def put(self, data: bytes) -> Blob:
+        """Store bytes durably."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        if sha256 in self._known:
+            return self._blob(sha256, len(data))
+        return self.put_stream((data,))
+
+    def put_stream(self, chunks: Iterable[bytes]) -> Blob:
+        """Store bytes that come in pieces durably, without holding them all. Raises ``StorageFailed``."""
+        try:
+            return self._write(chunks)
+        except OSError as error:
+            raise StorageFailed(error) from error
+
+    def _write(self, chunks: Iterable[bytes]) -> Blob:
+        hasher, size = hashlib.sha256(), 0
+        self._root.mkdir(parents=True, exist_ok=True)
+        temporary = self._root / f"new-{os.getpid()}-{next(self._temporary)}"
+        try:
+            with open(temporary, "xb") as file:
+                for chunk in chunks:
+                    file.write(chunk)
+                    hasher.update(chunk)
+                    size += len(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            sha256 = hasher.hexdigest()
+            self._publish(temporary, self.path(sha256))
+        finally:
+            temporary.unlink(missing_ok=True)
+        self._known.add(sha256)
+        return self._blob(sha256, size)
+
+    def _publish(self, temporary: Path, target: Path) -> None:
+        if not target.parent.is_dir():
+            target.parent.mkdir(exist_ok=True)
+            sync_directory(self._root)
+        os.rename(temporary, target)
+        sync_directory(target.parent)
+
+    def get(self, sha256: str) -> bytes:
+        """Return a blob's bytes, checked. Raises ``LookupError`` when it is missing or damaged."""
+        try:
+            data = self.path(sha256).read_bytes()
+        except (OSError, ValueError) as error:
+            raise LookupError(f"blob {sha256} is missing: {error}") from None
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise LookupError(f"blob {sha256} is damaged: its bytes have another digest")
+        return data
+
+    def _blob(self, sha256: str, size: int) -> Blob:
+        return Blob(sha256, size, lambda: self.get(sha256))
