@@ -29,6 +29,7 @@ from tek_abi.entry import (
 )
 from tek_abi.envelope import EffectEnvelope, idempotence_key
 from tek_abi.errors import DecodeError, PatternError, QuantityError, TekError, ValueNotAllowed
+from tek_abi.json_place import place_in_json
 from tek_abi.outcome import (
     BudgetExhausted,
     Cancelled,
@@ -129,6 +130,7 @@ __all__ = [
     "layer_of",
     "parse_limit",
     "parse_rule",
+    "place_in_json",
     "preset_permits",
     "sha256_hex",
     "status_of",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import attrs
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
 
 def _is_sha256(_: object, __: object, value: str) -> None:
-    if len(value) != 64 or any(c not in "0123456789abcdef" for c in value):
+    if _SHA256.fullmatch(value) is None:
         raise ValueError(f"not a SHA-256 in lowercase hex: {value!r}")
 
 
@@ -19,12 +22,13 @@ class Blob:
     """A reference to bytes in the content-addressed store, or to bytes still in memory.
 
     Equality is by digest and size, so a blob read back from a ledger equals the one that was written.
-    ``size`` is in bytes.
+    ``size`` is in bytes. ``store`` is the store that vouches for having the bytes, ``None`` for all others.
     """
 
     sha256: str = attrs.field(validator=_is_sha256)
     size: int = attrs.field(validator=attrs.validators.ge(0))
     load: Callable[[], bytes] | None = attrs.field(default=None, eq=False, repr=False)
+    store: BlobStore | None = attrs.field(default=None, eq=False, repr=False)
 
     @classmethod
     def of(cls, data: bytes) -> Blob:
@@ -58,7 +62,7 @@ class BlobStore(Protocol):
         ...
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class MemoryBlobs:
     """A store in memory, for tests, dry tools and replays of small ledgers."""
 
@@ -68,7 +72,7 @@ class MemoryBlobs:
         """Keep ``data`` in memory."""
         sha256 = hashlib.sha256(data).hexdigest()
         self.blobs.setdefault(sha256, data)
-        return Blob(sha256, len(data), lambda: self.get(sha256))
+        return Blob(sha256, len(data), lambda: self.get(sha256), self)
 
     def put_stream(self, chunks: Iterable[bytes]) -> Blob:
         """Keep the joined ``chunks`` in memory."""

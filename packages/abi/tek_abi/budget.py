@@ -6,6 +6,7 @@ A ``Limit`` bounds amounts; a dimension that it does not name is inherited, and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final, Literal, TypeAlias
 
@@ -28,7 +29,10 @@ def _natural(_: object, attribute: attrs.Attribute[int], value: int) -> None:
 
 @attrs.frozen
 class Budget:
-    """An amount of summed effect time (``ms``), model tokens (``tokens``) and bytes moved (``io``)."""
+    """An amount of summed effect time (``ms``), model tokens (``tokens``) and bytes moved (``io``).
+
+    Each is a whole number from 0 to 2^53 - 1; what would leave that range raises ``ValueError``, sums included.
+    """
 
     ms: int = attrs.field(default=0, validator=_natural)
     tokens: int = attrs.field(default=0, validator=_natural)
@@ -123,11 +127,13 @@ def parse_bound(dimension: str, text: str) -> Bound:
 def parse_limit(text: str) -> Limit:
     """Read ``ms=90s,io=64MiB`` (commas or blanks between). Raises ``QuantityError`` for anything else."""
     bounds: dict[str, Bound] = {}
-    for part in text.replace(",", " ").split():
+    for part in filter(None, re.split(r"[ \t,]+", text)):
         name, equals, amount = part.partition("=")
         if name not in _PARSERS or not equals:
             raise QuantityError(part, "a limit is one of ms=, tokens=, io= and an amount, such as ms=90s io=64MiB")
         if name in bounds:
             raise QuantityError(part, f"{name} is given twice")
         bounds[name] = parse_bound(name, amount)
+    if not bounds:
+        raise QuantityError(text, "names no limit; write it as ms=90s io=64MiB")
     return Limit(**bounds)

@@ -38,26 +38,29 @@ def check_value(value: object, where: str = "", depth: int = 0) -> None:
         _explain(value, where, depth)
 
 
-def _is_plain(value: object, depth: int) -> bool:
+def _is_plain(value: Any, depth: int) -> bool:
     """Whether ``value`` is surely allowed: built of exact built-in types. Fast, for the values that are all right."""
     kind = type(value)
     if kind is str:
-        return value.isascii() or _SURROGATE.search(value) is None  # type: ignore[attr-defined,arg-type]  # is a str
+        return value.isascii() or _SURROGATE.search(value) is None
     if kind is int:
-        return -MAX_INTEGER <= value <= MAX_INTEGER  # type: ignore[operator]  # is an int
+        return bool(-MAX_INTEGER <= value <= MAX_INTEGER)
     if value is None or kind is bool:
         return True
     if depth >= MAX_DEPTH:
         return False
     if kind is dict:
-        for key, item in value.items():  # type: ignore[attr-defined]  # is a dict
+        for key, item in value.items():
             if type(key) is not str or not key.isascii():
                 return False
             if not (type(item) is str and item.isascii()) and not _is_plain(item, depth + 1):
                 return False
         return True
     if kind is list or kind is tuple:
-        return all([_is_plain(item, depth + 1) for item in value])  # type: ignore[attr-defined]  # is a sequence
+        for item in value:
+            if not (type(item) is str and item.isascii()) and not _is_plain(item, depth + 1):
+                return False
+        return True
     return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 
 import attrs
@@ -21,14 +22,17 @@ class Diagnostic:
     text: str = attrs.field(default="", order=False)
 
     def render(self) -> str:
-        """Return the problem as it is shown: place and message, the line with a caret, the help."""
-        lines = [f"{self.path}:{self.line}:{self.column}: {self.message}"]
+        """Return the problem as it is shown: place and message, the line with a caret, the help.
+
+        Nothing of the input reaches the terminal as a control character.
+        """
+        lines = [f"{_printable(self.path)}:{self.line}:{self.column}: {_printable(self.message)}"]
         if self.text:
             shown, caret = _excerpt(self.text, self.column)
             gutter = f"{self.line:>5} | "
             lines += [gutter + shown, " " * (len(gutter) - 2) + "| " + " " * caret + "^"]
         if self.help:
-            lines.append(f"  help: {self.help}")
+            lines.append(f"  help: {_printable(self.help)}")
         return "\n".join(lines)
 
 
@@ -36,11 +40,26 @@ _WIDTH = 160
 
 
 def _excerpt(text: str, column: int) -> tuple[str, int]:
-    """Return a printable window of at most ``_WIDTH`` characters around ``column``, and the caret's place in it."""
-    start = max(0, column - 1 - _WIDTH // 2) if len(text) > _WIDTH else 0
-    window = text[start : start + _WIDTH]
-    shown = "".join(c if c.isprintable() else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in window)
-    return shown, min(max(column - 1 - start, 0), len(shown))
+    """Return a printable window of at most ``_WIDTH`` characters around ``column``, and the caret's place under it.
+
+    A column past the line's end is the place after its last character.
+    """
+    at = min(max(column - 1, 0), len(text))
+    start = max(0, at - _WIDTH // 2) if len(text) > _WIDTH else 0
+    before = _printable(text[start:at])
+    return before + _printable(text[at : start + _WIDTH]), sum(map(_cells, before))
+
+
+def _printable(text: str) -> str:
+    """Return text with tabs as blanks, and line ends, control and invisible characters as U+FFFD."""
+    return "".join(c if c.isprintable() else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _cells(char: str) -> int:
+    """Return how many cells of a terminal a character takes."""
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
 @attrs.define(str=False)

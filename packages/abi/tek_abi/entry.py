@@ -39,7 +39,8 @@ class PlanEntry:
     """Everything that replay needs. ``plan`` and ``policy`` are values, or ``{"$ref": ...}`` to stored ones.
 
     ``agents`` are ``[name, distribution, version]`` of every agent in use; ``protected`` are write exclusions of
-    this run alone, such as its run directory; ``selected`` are the ids of the tasks to run, empty for all.
+    this run alone, such as its run directory; ``selected`` are the ids of the tasks to run, empty for all; ``keys``
+    are the public keys (hex) that the operator trusts for signed permits.
     """
 
     kind: ClassVar[str] = "plan"
@@ -49,6 +50,7 @@ class PlanEntry:
     protected: tuple[str, ...] = ()
     selected: tuple[str, ...] = ()
     dry_run: bool = False
+    keys: tuple[str, ...] = ()
 
 
 @attrs.frozen

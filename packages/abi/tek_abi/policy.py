@@ -16,6 +16,9 @@ DEFAULT_TASK_LIMIT: Final = Limit(ms=600_000, tokens=0, io=2**30)
 PROTECTED: Final = (
     "$WORKSPACE/**/.git/hooks/**",
     "$WORKSPACE/**/.git/config",
+    "$WORKSPACE/**/.git/config.worktree",
+    "$WORKSPACE/**/.git/worktrees/*/config.worktree",
+    "$WORKSPACE/**/.git/commondir",
     "$WORKSPACE/**/.git/modules/**",
     "$WORKSPACE/config/manifest.json",
     "$WORKSPACE/config/hooks.json",
@@ -70,7 +73,7 @@ def preset_permits(preset: str) -> tuple[Permit, ...]:
             for root in ("$WORKSPACE", "$SYSTEM")
         ]
         net = [_permit("net", f"* {scheme}://*:*/**", rule) for scheme in ("http", "https")]
-        return tuple(core + [_permit("env.get", "*", rule)] + paths + net + programs)
+        return (*core, _permit("env.get", "*", rule), *paths, *net, *programs)
     raise KeyError(preset)
 
 

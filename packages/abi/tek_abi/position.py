@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 
+from tek_abi.canonical import MAX_INTEGER, check_value
 from tek_abi.errors import DecodeError
 
 
@@ -27,11 +28,12 @@ class Position:
 
     @classmethod
     def from_json(cls, value: Any) -> Position:
-        """Read the flat list. Raises ``DecodeError``."""
-        if not isinstance(value, list) or len(value) < 2 or not isinstance(value[0], str):
-            raise DecodeError("position", "is not a list of a task and numbers")
-        if not all(type(part) is int and part >= 0 for part in value[1:]):
-            raise DecodeError("position", "holds something that is not a natural number")
+        """Read the flat list. Raises ``DecodeError``, and ``ValueNotAllowed`` for a task with a lone surrogate."""
+        if not isinstance(value, list) or len(value) < 2 or type(value[0]) is not str:
+            raise DecodeError("", "is not a list of a task and numbers")
+        check_value(value[0])
+        if not all(type(part) is int and 0 <= part <= MAX_INTEGER for part in value[1:]):
+            raise DecodeError("", "holds something that is not a natural number")
         return cls(value[0], value[1], tuple(value[2:]))
 
     def __str__(self) -> str:

@@ -48,7 +48,7 @@ def show_duration(ms: int) -> str:
     if ms < 1_000:
         return f"{ms}ms"
     if ms < 60_000:
-        return f"{ms / 1000:.1f}s"
+        return f"{ms // 100 / 10:.1f}s"
     return f"{ms // 60_000}m{ms % 60_000 // 1000:02d}s"
 
 

@@ -19,7 +19,7 @@ class TaskReport:
 
     status: Literal["ok", "noop", "failed"] = "ok"
     message: str = ""
-    progress: int = 0
+    progress: int = attrs.field(default=0, validator=attrs.validators.ge(0))
 
 
 @attrs.frozen

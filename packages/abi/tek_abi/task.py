@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import attrs
 
@@ -19,10 +19,25 @@ TASK_ID: Final = re.compile(r"TASK-[0-9]{3,}", re.ASCII)
 def layer_of(task_id: str) -> str:
     """Return the layer of a task by its number (DESIGN section 7): 1-21 foundation, ... else execution."""
     digits = task_id.removeprefix("TASK-").partition("#")[0].lstrip("0")
-    if not digits or len(digits) > 2:
+    if len(digits) > 2 or not (digits.isascii() and digits.isdigit()):
         return "execution"
     number = int(digits)
     return next((layer for end, layer in _LAYER_ENDS if number <= end), "execution")
+
+
+def _some(_: object, attribute: attrs.Attribute[Any], value: str | tuple[str, ...]) -> None:
+    if not value:
+        raise ValueError(f"{attribute.name} is empty")
+
+
+def _natural(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+    if value < 0:
+        raise ValueError(f"{attribute.name} is a number from 0, not {value}")
+
+
+def _positive(_: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
+    if value is not None and value <= 0:
+        raise ValueError(f"{attribute.name} is a number above 0, not {value}")
 
 
 @attrs.frozen
@@ -33,7 +48,7 @@ class Step:
     the older kit ran them. ``line`` is the fence's or command's line in the source, from 1.
     """
 
-    argv: tuple[str, ...]
+    argv: tuple[str, ...] = attrs.field(validator=_some)
     source: Literal["block", "hook"] = "block"
     cwd: str | None = None
     line: int | None = None
@@ -55,15 +70,15 @@ class Task:
     ``env`` are pairs of a name and a value, ``secret:NAME`` standing for the operator's variable.
     """
 
-    id: str
+    id: str = attrs.field(validator=_some)
     title: str
     layer: str
     needs: tuple[str, ...] = ()
     agent: str | None = None
     allow: tuple[Allow, ...] = ()
     budget: Limit = Limit()
-    timeout: int | None = None
-    retries: int = 0
+    timeout: int | None = attrs.field(default=None, validator=_positive)
+    retries: int = attrs.field(default=0, validator=_natural)
     env: tuple[tuple[str, str], ...] = ()
     cwd: str | None = None
     inputs: tuple[str, ...] = ()
@@ -112,8 +127,8 @@ class Assignment:
     """What an agent gets: its task, which attempt this is (from 1), and the steps already done by earlier ones."""
 
     task: Task
-    attempt: int = 1
-    progress: int = 0
+    attempt: int = attrs.field(default=1, validator=_positive)
+    progress: int = attrs.field(default=0, validator=_natural)
 
     @property
     def id(self) -> str:

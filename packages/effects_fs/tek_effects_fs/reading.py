@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from tek_abi import Budget, Limit
 from tek_abi.vocabulary import fs
-from tek_effects_fs.beneath import DIRECTORY, reopen
+from tek_effects_fs.beneath import DIRECTORY, Claim, Found, reopen
 from tek_effects_fs.file_effect import MOST_MS, FileEffect, R, kind_of, name_length, require_file, size_of
 from tek_effects_fs.meter import CHUNK, Meter
 from tek_kernel.effect import Applied, Context, Cost, EffectError, SideEffect
@@ -40,23 +40,22 @@ class ReadFile(_Reading[fs.Read]):
             require_file(request.path, found.status.st_mode)
             claim.check(found.resource, found.status.st_size)
             meter.need(found.status.st_size)
-            data = _contents(found.fd, meter)
-            claim.check(found.resource, len(data))  # it may have grown, and files of /proc have no size at all
-        return Applied(context.blobs.put(data), meter.usage)
+            blob = context.blobs.put_stream(_contents(found, claim, meter))
+        return Applied(blob, meter.usage)
 
 
-def _contents(fd: int, meter: Meter) -> bytes:
-    """Return a file's bytes, reading one byte too many at most to find out that the meter does not cover them."""
-    chunks: list[bytes] = []
-    readable = reopen(fd, os.O_RDONLY)
+def _contents(found: Found, claim: Claim, meter: Meter) -> Iterator[bytes]:
+    """Yield a file's bytes, reading one byte too many at most to find out that the meter does not cover them."""
+    fd = reopen(found.fd, os.O_RDONLY)
     try:
-        while chunk := os.read(readable, min(CHUNK, meter.left + 1)):
+        while chunk := os.read(fd, min(CHUNK, meter.left + 1)):
             meter.count(len(chunk))
             meter.check()
-            chunks.append(chunk)
+            yield chunk
     finally:
-        os.close(readable)
-    return b"".join(chunks)
+        os.close(fd)
+    # The file may have grown since it was judged, and a file of /proc has no size at all.
+    claim.check(found.resource, meter.usage.io)
 
 
 class StatPath(_Reading[fs.Stat]):

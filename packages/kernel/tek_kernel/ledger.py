@@ -167,10 +167,18 @@ class Ledger:
     """Composes lines and keeps the chain. Used by one thread.
 
     ``clock`` returns the time in UTC as a fixed-width instant; a clock that goes back is held at the last entry's.
+    ``watch`` is told of every entry once it is in line.
     """
 
     def __init__(
-        self, sink: Sink, clock: Callable[[], Instant], codec: Codec, seq: int = 0, head: str = ZEROS, at: Instant = ""
+        self,
+        sink: Sink,
+        clock: Callable[[], Instant],
+        codec: Codec,
+        seq: int = 0,
+        head: str = ZEROS,
+        at: Instant = "",
+        watch: Callable[[Entry, Instant], None] = lambda entry, at: None,
     ) -> None:
         self._sink = sink
         self._clock = clock
@@ -178,6 +186,7 @@ class Ledger:
         self._seq = seq
         self.head = head
         self._at = at
+        self._watch = watch
 
     def now(self) -> Instant:
         """Return the time for the next entry: never before the one above it."""
@@ -186,12 +195,11 @@ class Ledger:
 
     def append(self, entry: Entry, at: Instant | None = None) -> int:
         """Add an entry and return its ``seq``. ``at`` is an instant that ``now`` has just returned."""
-        seq = self._seq
-        line, self.head = compose(
-            seq, self._sink.synced, self.head, entry.kind, at or self.now(), self._codec.encode(entry)
-        )
+        seq, at = self._seq, at or self.now()
+        line, self.head = compose(seq, self._sink.synced, self.head, entry.kind, at, self._codec.encode(entry))
         self._sink.push(seq, line)
         self._seq = seq + 1
+        self._watch(entry, at)
         return seq
 
     def check(self) -> None:

@@ -95,7 +95,7 @@ class Redrive:
         codec: Codec,
         host: AgentHost,
         registry: Callable[[Checker], Registry],
-        verifier: Verifier = NO_KEYS,
+        verifier: Callable[[Checker], Verifier] = lambda checker: NO_KEYS,
     ) -> None:
         self._checker = checker
         self._codec = codec
@@ -130,7 +130,7 @@ class Redrive:
     def _prepare(self) -> tuple[Scopes, Decider]:
         checker = self._checker
         if self._scopes is None or self._decider is None:
-            authority = Authority(checker.policy, checker.plan_entry.protected, self._verifier)
+            authority = Authority(checker.policy, checker.plan_entry.protected, self._verifier(checker))
             self._scopes = Scopes(checker.plan, checker.policy, authority)
             run = checker.opened.run if checker.opened else ""
             self._decider = Decider(self._make_registry(checker), self._codec, run)
@@ -262,10 +262,11 @@ def redrive(
     codec: Codec,
     host: AgentHost,
     registry: Callable[[Checker], Registry],
-    verifier: Verifier = NO_KEYS,
+    verifier: Callable[[Checker], Verifier] = lambda checker: NO_KEYS,
 ) -> Verification:
     """Verify a ledger and drive its agents again. Raises ``LedgerInvalid`` or ``ReplayMismatch`` at the first line
-    that does not hold. ``registry`` makes the effects' pure parts for the recorded run.
+    that does not hold. ``registry`` makes the effects' pure parts for the recorded run,
+    ``verifier`` knows the keys that it trusted.
     """
     checker = Checker(codec)
     driver = Redrive(checker, codec, host, registry, verifier)

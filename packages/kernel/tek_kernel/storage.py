@@ -111,4 +111,4 @@ class DiskBlobs:
         return data
 
     def _blob(self, sha256: str, size: int) -> Blob:
-        return Blob(sha256, size, lambda: self.get(sha256))
+        return Blob(sha256, size, lambda: self.get(sha256), self)

@@ -1,0 +1,147 @@
+"""``net.http``: one HTTP request."""
+
+from __future__ import annotations
+
+import shlex
+import ssl
+from functools import cached_property
+from typing import Any, ClassVar
+
+import attrs
+
+from tek_abi import Access, Blob, Budget, Limit
+from tek_abi.canonical import MAX_INTEGER
+from tek_abi.vocabulary.net import Http, Response
+from tek_effects_net.addresses import Unreachable, allowed_addresses
+from tek_effects_net.allowance import Allowance
+from tek_effects_net.headers import Revealed, check_headers, reveal
+from tek_effects_net.line import Line
+from tek_effects_net.resolver import Resolve, resolve_within
+from tek_effects_net.target import Target, read_target
+from tek_kernel.effect import Applied, Context, Cost, Effect, EffectError, EffectRefused, SideEffect
+
+DEFAULT_TIMEOUT = 30_000
+"""Milliseconds for a whole exchange where the request names none."""
+
+_SIDE_EFFECTS = {
+    "GET": SideEffect.READ,
+    "HEAD": SideEffect.READ,
+    "OPTIONS": SideEffect.READ,
+    "PUT": SideEffect.IDEMPOTENT,
+    "DELETE": SideEffect.IDEMPOTENT,
+}
+_WITH_BODY = ("PATCH", "POST", "PUT")
+
+
+class HttpEffect(Effect[Http]):
+    """Sends one request to an address that was checked, and answers with whatever comes, redirects too."""
+
+    request: ClassVar[type[Any]] = Http
+
+    def __init__(self, resolve: Resolve, ca_file: str | None = None) -> None:
+        self._resolve = resolve
+        self._ca_file = ca_file
+
+    def side_effect(self, request: Http) -> SideEffect:
+        """Judge by the method: RFC 9110 calls some safe and some idempotent."""
+        return _SIDE_EFFECTS.get(request.method.upper(), SideEffect.ONCE)
+
+    def accesses(self, request: Http) -> tuple[Access, ...]:
+        """Name the target. Raises ``ValueError`` for a request that is not plain in every part."""
+        check_headers(request.headers)
+        if request.timeout is not None and request.timeout < 1:
+            raise ValueError("a timeout is one millisecond or more")
+        return (_access(read_target(request.method, request.url), request.body),)
+
+    def cost(self, request: Http) -> Cost:
+        """Reserve the timeout, and all bytes that are to be had: nobody knows a response's size beforehand."""
+        size = request.body.size if request.body is not None else 0
+        return Cost(Budget(ms=1, io=size), Limit(ms=request.timeout or DEFAULT_TIMEOUT, tokens=0))
+
+    def apply(self, request: Http, context: Context) -> Applied:
+        """Resolve once, check every address, connect to one of them, send, and keep the answer as it comes."""
+        check_headers(request.headers)
+        target = read_target(request.method, request.url)
+        allowance = Allowance(context.limits, request.timeout or DEFAULT_TIMEOUT, context.cancel)
+        try:
+            return self._exchange(request, target, context, allowance)
+        except EffectError as error:
+            # What goes wrong after cancelling goes wrong because of it.
+            allowance.check_cancelled()
+            raise attrs.evolve(error, usage=allowance.usage) from None
+
+    def _exchange(self, request: Http, target: Target, context: Context, allowance: Allowance) -> Applied:
+        from tek_effects_net.exchange import Question, ask
+
+        body = _body(request, context)
+        allowance.check_fits(len(body or b""))
+        addresses = self._addresses(target, request.body, context, allowance)
+        revealed = reveal(request.headers, context.secret)
+        tls = self._tls if target.resource.scheme == "https" else None
+        line = Line(allowance, context.cancel)
+        with ask(Question(target, revealed.headers, body), addresses, line, allowance, tls) as answer:
+            if target.resource.method != "HEAD" and answer.status != 304:
+                _check_announced(answer.headers, allowance)
+            kept = context.blobs.put_stream(revealed.scrub(answer.body))
+            response = Response(answer.status, _kept_headers(answer.headers, revealed), kept)
+        obs = {"address": answer.address, "http_version": answer.http_version}
+        return Applied(response, allowance.usage, obs)
+
+    def _addresses(self, target: Target, body: Blob | None, context: Context, allowance: Allowance) -> tuple[str, ...]:
+        host, port = target.resource.host, target.resource.port
+        if target.address is not None:
+            addresses: tuple[str, ...] = (target.address,)
+        else:
+            addresses = resolve_within(self._resolve, host, port, allowance, context.cancel)
+        allowed = allowed_addresses(host, addresses, context.permits)
+        if isinstance(allowed, Unreachable):
+            raise EffectRefused(_access(target, body), _refusal(target, allowed))
+        return allowed
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        try:
+            if self._ca_file is not None:
+                return ssl.create_default_context(cafile=self._ca_file)
+            import httpcore
+
+            return httpcore.default_ssl_context()
+        except OSError as error:
+            raise EffectError(
+                "tls", f"the authorities of {self._ca_file or 'the system'} cannot be read: {error}"
+            ) from None
+
+
+def _access(target: Target, body: Blob | None) -> Access:
+    size = None if body is None else body.size
+    return Access("net.http", "net", str(target.resource), bytes=size, method=target.resource.method)
+
+
+def _refusal(target: Target, unreachable: Unreachable) -> str:
+    resource = target.resource
+    grant = f"net.http:{resource.method} {resource.scheme}://{unreachable.named}:{resource.port}/**"
+    way = f"ask for {unreachable.named} itself, with" if unreachable.named != resource.host else "grant it by name:"
+    return f"{resource} refused: {unreachable}, and no rule grants that by name; {way} --allow {shlex.quote(grant)}"
+
+
+def _body(request: Http, context: Context) -> bytes | None:
+    if request.body is None:
+        return b"" if request.method.upper() in _WITH_BODY else None
+    try:
+        body = request.body.read() if request.body.load else context.blobs.get(request.body.sha256)
+    except LookupError as error:
+        raise EffectError("bad-request", f"the request's body: {error}") from None
+    if len(body) != request.body.size:
+        raise EffectError("bad-request", f"the request's body holds {len(body)} bytes, not {request.body.size}")
+    return body
+
+
+def _check_announced(headers: tuple[tuple[bytes, bytes], ...], allowance: Allowance) -> None:
+    """Refuse a body that is too long by its own account before any of it is read."""
+    announced = dict(headers).get(b"content-length", b"")
+    if announced.isdigit():
+        allowance.check_fits(min(int(announced), MAX_INTEGER))
+
+
+def _kept_headers(headers: tuple[tuple[bytes, bytes], ...], revealed: Revealed) -> tuple[tuple[str, str], ...]:
+    return tuple((name.decode("ascii"), b"".join(revealed.scrub([value])).decode("latin-1")) for name, value in headers)

@@ -1,0 +1,138 @@
+"""proc.exec: run a program and wait for it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from typing import Any, ClassVar, NoReturn
+
+import attrs
+
+from tek_abi import Access, Blob, Budget, BudgetExhausted, Dimension, Limit, TekError, Value
+from tek_abi.quantity import show_duration, show_size
+from tek_abi.vocabulary.proc import Exec, Exit
+from tek_effects_proc.child import Child, Usage, start
+from tek_effects_proc.command import check_command
+from tek_effects_proc.environment import allowed, child_environment
+from tek_effects_proc.output import Output
+from tek_effects_proc.program import SEARCH, find_program
+from tek_effects_proc.tree import Undying
+from tek_effects_proc.watch import Stop, Wake, drain, watch
+from tek_effects_proc.workspace import Workspace, listing
+from tek_kernel.effect import Applied, Context, Cost, Effect, EffectCancelled, EffectError, SideEffect
+
+
+def process_effects(workspace: str | os.PathLike[str], environ: Mapping[str, str]) -> tuple[Effect[Any], ...]:
+    """Return the effects that run programs in ``workspace``.
+
+    ``environ`` is the operator's environment, of which a child sees what ``tek_abi.policy.ENVIRONMENT`` names; its
+    ``TMPDIR`` (else /var/tmp) takes output that is too long for memory. ``workspace`` must be a real path: aliases
+    of it by a symlink are other paths to permits.
+    """
+    root = os.path.abspath(os.fspath(workspace))
+    return (ExecEffect(Workspace(root), allowed(environ), environ.get("TMPDIR") or "/var/tmp"),)  # noqa: S108  # nameless files
+
+
+@attrs.frozen
+class ExecEffect(Effect[Exec]):
+    """Run a program and wait for it. When it ends, so does every process that it started.
+
+    ``environ`` is what each child sees; ``spill`` is a directory for nameless files.
+    """
+
+    request: ClassVar[type[Any]] = Exec
+    workspace: Workspace
+    environ: Mapping[str, str]
+    spill: str
+
+    def side_effect(self, request: Exec) -> SideEffect:
+        """Nobody knows what a command did."""
+        return SideEffect.ONCE
+
+    def accesses(self, request: Exec) -> tuple[Access, ...]:
+        """The program with its arguments, and a directory that is not the workspace itself."""
+        check_command(request)
+        argv = (self.workspace.program(request.argv[0], request.cwd), *request.argv[1:])
+        program = Access("proc.exec", "proc", shlex.join(argv), argv)
+        directory = self.workspace.directory(request.cwd)
+        return (program,) if directory == self.workspace.canonical(".") else (program, listing(directory))
+
+    def cost(self, request: Exec) -> Cost:
+        """Any time up to the timeout, and any output."""
+        return Cost(Budget(ms=1), Limit(ms=request.timeout, tokens=0, io=None))
+
+    def apply(self, request: Exec, context: Context) -> Applied:
+        """Run it within the reservation."""
+        if context.cancel.cancelled:
+            raise EffectCancelled()
+        try:
+            return self._apply(request, context)
+        except TekError:
+            raise
+        except OSError as error:
+            raise EffectError("io", f"cannot run {request.argv[0]!r}: {error.strerror or error}") from error
+
+    def _apply(self, request: Exec, context: Context) -> Applied:
+        deadline = time.monotonic() + min(context.limits.ms, request.timeout or context.limits.ms) / 1000
+        environment = child_environment(self.environ, request.env, context.secret)
+        with ExitStack() as held:
+            cwd = self.workspace.open(request.cwd, context)
+            held.callback(os.close, cwd)
+            # What the request asks for as PATH is for the command's own children: a permit for git means the
+            # operator's git.
+            program = find_program(request.argv[0], self.environ.get("PATH", SEARCH), cwd)
+            wake = held.enter_context(closing(Wake(context.cancel)))
+            output = held.enter_context(closing(Output(context.limits.io, self.spill, environment.secrets)))
+            child = held.enter_context(closing(start(program, request.argv, environment.variables, cwd)))
+            stop, usage = _run(child, output, deadline, wake.fd)
+            return _answer(request, context, child, output, stop, usage)
+
+
+def _run(child: Child, output: Output, deadline: float, wake: int) -> tuple[Stop, Usage]:
+    try:
+        try:
+            stop = watch(child, output, deadline, wake)
+        finally:
+            usage = child.reap()
+        drain(child, output)
+    except Undying as error:
+        raise EffectError("not-permitted", str(error), Budget(io=output.taken)) from error
+    except OSError as error:
+        message = f"the output could not be kept in {output.spill}: {error.strerror or error}"
+        raise EffectError("io", message, Budget(io=output.taken)) from error
+    return (Stop.OUTPUT if output.exceeded else stop), usage
+
+
+def _answer(request: Exec, context: Context, child: Child, output: Output, stop: Stop, usage: Usage) -> Applied:
+    spent = Budget(io=output.taken)
+    if stop is Stop.CANCELLED:
+        raise EffectCancelled(spent)
+    stdout, stderr = output.stdout.keep(context.blobs), output.stderr.keep(context.blobs)
+    obs: dict[str, Value] = {"pid": child.pid, "cpu_ms": usage.cpu_ms}
+    if stop is not Stop.ENDED:
+        captured = {"stdout": _reference(stdout), "stderr": _reference(stderr)}
+        _stopped(request, context.limits, stop, spent, {**obs, **captured})
+    return Applied(Exit(usage.code, stdout, stderr, usage.signal), spent, obs)
+
+
+def _stopped(request: Exec, limits: Budget, stop: Stop, spent: Budget, obs: Value) -> NoReturn:
+    name = request.argv[0]
+    if stop is Stop.OUTPUT:
+        message = f"{name!r} wrote more than the {show_size(limits.io)} that its budget left, and was ended"
+        raise EffectError("budget-exhausted", message, spent, _used_up("io", limits.io), obs)
+    if request.timeout is not None and request.timeout <= limits.ms:
+        message = f"{name!r} ran longer than its timeout of {show_duration(request.timeout)}, and was ended"
+        raise EffectError("timeout", message, spent, obs=obs)
+    message = f"{name!r} ran longer than the {show_duration(limits.ms)} that its budget left, and was ended"
+    raise EffectError("budget-exhausted", message, spent, _used_up("ms", limits.ms), obs)
+
+
+def _used_up(dimension: Dimension, limit: int) -> BudgetExhausted:
+    return BudgetExhausted(dimension, limit, spent=limit, reserved=0, requested=1)
+
+
+def _reference(blob: Blob) -> Value:
+    return {"$blob": {"sha256": blob.sha256, "size": blob.size}}

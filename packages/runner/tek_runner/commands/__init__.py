@@ -1,0 +1,1 @@
+"""The commands of ``tek-runner``, one module each."""

@@ -1,0 +1,113 @@
+"""``tek-runner doctor``: what this machine can run and enforce."""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from importlib.metadata import version
+
+import attrs
+import click
+import orjson
+
+from tek_abi import TekError
+from tek_agents.registry import AgentRegistry
+from tek_kernel.openat2 import BENEATH, openat2
+from tek_runner.exits import Exit
+
+
+@attrs.frozen
+class _Check:
+    """One thing that was tried. ``remedy`` says what to do where it does not hold; ``needed`` if runs depend on it."""
+
+    name: str
+    holds: bool
+    detail: str
+    remedy: str = ""
+    needed: bool = True
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(as_json: bool) -> int:
+    r"""Say what this machine can run and enforce, and what is missing.
+
+    \b
+    tek-runner doctor
+    tek-runner doctor --json
+    """
+    checks = [_system(), _python(), _resolution(), _durability(), _shell(), _agents(), _confinement()]
+    if as_json:
+        click.echo(orjson.dumps([attrs.asdict(check) for check in checks], option=orjson.OPT_INDENT_2))
+    else:
+        for check in checks:
+            mark = "ok" if check.holds else "MISSING" if check.needed else "absent"
+            click.echo(f"{mark:<8} {check.name:<16} {check.detail}")
+            if check.remedy and not check.holds:
+                click.echo(f"{'':<25} {check.remedy}")
+    return Exit.OK if all(check.holds or not check.needed for check in checks) else Exit.SANDBOX
+
+
+def _system() -> _Check:
+    holds = sys.platform == "linux"
+    return _Check(
+        "system", holds, f"{platform.system()} {platform.release()} {platform.machine()}", "tek runs on Linux"
+    )
+
+
+def _python() -> _Check:
+    detail = f"Python {platform.python_version()}, tek {version('tek')}"
+    return _Check("python", sys.version_info >= (3, 11), detail, "install Python 3.11 or newer")
+
+
+def _resolution() -> _Check:
+    """Try openat2: a path that leads out of its directory must be refused by the kernel of the OS."""
+    with tempfile.TemporaryDirectory() as directory:
+        root = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+        try:
+            os.close(openat2(root, "..", os.O_PATH, 0, BENEATH))
+        except OSError as error:
+            if error.errno == errno.EXDEV:
+                return _Check("paths", True, "openat2 refuses paths that lead out of the workspace")
+            detail = f"openat2 is not available ({error.strerror}); components are walked without following links"
+            return _Check("paths", False, detail, "a Linux of 5.6 or newer has openat2", needed=False)
+        finally:
+            os.close(root)
+    return _Check("paths", False, "openat2 let a path out of its directory", "do not run tek on this kernel")
+
+
+def _durability() -> _Check:
+    with tempfile.TemporaryFile() as file:
+        try:
+            file.write(b"tek")
+            file.flush()
+            os.fdatasync(file.fileno())
+        except OSError as error:
+            return _Check("durability", False, f"fdatasync fails: {error.strerror}", "use another file system")
+    return _Check("durability", True, "fdatasync works")
+
+
+def _shell() -> _Check:
+    found = [name for name in ("sh", "bash") if shutil.which(name)]
+    return _Check("shells", "sh" in found, ", ".join(found) or "none", "install a POSIX shell for sh blocks")
+
+
+def _agents() -> _Check:
+    registry = AgentRegistry()
+    broken = []
+    for name in registry.names():
+        try:
+            registry.load(name)
+        except TekError as error:
+            broken.append(str(error))
+    detail = "; ".join(broken) or ", ".join(registry.names())
+    return _Check("agents", not broken, detail, "reinstall or uninstall it", needed=False)
+
+
+def _confinement() -> _Check:
+    detail = "commands run with all rights of whoever starts the run; permits are checked before they start"
+    return _Check("confinement", False, detail, "run untrusted plans in a container or virtual machine", needed=False)

@@ -1,0 +1,254 @@
+"""Configuration: ``config/manifest.json`` (the policy) and ``config/hooks.json`` (DESIGN sections 4 and 7).
+
+Fields that are not known are refused: one that was meant to narrow and is misspelt would otherwise grant.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from tek_abi import (
+    CODEC,
+    LAYERS,
+    Caveat,
+    DecodeError,
+    Diagnostic,
+    InvalidInput,
+    Limit,
+    PatternError,
+    Permit,
+    Policy,
+    QuantityError,
+    TekError,
+    Value,
+    parse_limit,
+    parse_rule,
+    place_in_json,
+    preset_permits,
+    sha256_hex,
+)
+from tek_abi.budget import UNLIMITED, parse_bound
+from tek_abi.permit import canonical_pattern, parse_instant
+from tek_abi.policy import DEFAULT_PRESET, DEFAULT_TASK_LIMIT, PRESETS
+from tek_planner import Hooks, read_hooks
+from tek_runner.inputs import UnreadableInput, read_input
+
+NO_PRESET = "none"
+
+
+@attrs.frozen
+class Config:
+    """What the operator says: policy, hooks, and the digest over the files that say it."""
+
+    policy: Policy
+    hooks: Hooks | None
+    digest: str
+    directory: Path | None
+    trusted_keys: tuple[bytes, ...] = ()
+
+
+@attrs.frozen
+class _Permit:
+    """One permit as it stands in a manifest; a single pattern may stand without its list."""
+
+    action: Any
+    resource: Any
+    subject: Any = ("*",)
+    exclude: Any = ()
+    expires_at: str | None = None
+    caveats: Any = attrs.field(factory=dict)
+    sig: str | None = None
+
+
+@attrs.frozen
+class _Budgets:
+    task: Any = None
+    run: Any = None
+    queues: Any = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class _Layer:
+    agent: str | None = None
+    permits: tuple[_Permit, ...] = ()
+
+
+@attrs.frozen
+class _Manifest:
+    preset: str = DEFAULT_PRESET
+    permits: tuple[_Permit, ...] = ()
+    budgets: _Budgets = _Budgets()
+    layers: Any = attrs.field(factory=dict)
+    keys: tuple[str, ...] = ()
+
+
+def load_config(directory: Path | None, required: bool) -> Config:
+    """Read a configuration directory; files that are missing are empty, a ``required`` directory must be there.
+
+    Raises ``UnreadableInput`` or ``InvalidInput``.
+    """
+    if directory is not None and required and not directory.is_dir():
+        raise UnreadableInput(str(directory), "there is no such configuration directory")
+    manifest = _optional(directory, "manifest.json")
+    hooks = _optional(directory, "hooks.json")
+    policy, keys = (Policy(), ()) if manifest is None else _policy(*manifest)
+    return Config(
+        policy,
+        None if hooks is None else read_hooks(hooks[0], hooks[1]),
+        sha256_hex(b"\0".join(part[0] if part else b"" for part in (manifest, hooks))),
+        directory if manifest or hooks else None,
+        keys,
+    )
+
+
+def _optional(directory: Path | None, name: str) -> tuple[bytes, str] | None:
+    if directory is None or not (directory / name).exists():
+        return None
+    return read_input(directory / name, "configuration file"), str(directory / name)
+
+
+@attrs.define(str=False)
+class _ManifestError(TekError, ValueError):
+    """A manifest's value at ``where`` is refused."""
+
+    where: str
+    problem: str
+    help: str = ""
+
+
+def _policy(data: bytes, path: str) -> tuple[Policy, tuple[bytes, ...]]:
+    try:
+        manifest = CODEC.loads(data, _Manifest)
+        return _read(manifest), tuple(_key(key, f"keys[{i}]") for i, key in enumerate(manifest.keys))
+    except DecodeError as error:
+        problem, where, help_ = error.problem, error.where, "see docs/manifest.md for every field"
+    except _ManifestError as error:
+        problem, where, help_ = error.problem, error.where, error.help
+    line, column, text = place_in_json(data, where)
+    message = f"{where}: {problem}" if where else problem
+    raise InvalidInput((Diagnostic(path, line, column, message, help_, text),))
+
+
+def _read(manifest: _Manifest) -> Policy:
+    if manifest.preset not in (*PRESETS, NO_PRESET):
+        raise _ManifestError("preset", f"there is no preset {manifest.preset!r}", f"use {', '.join(PRESETS)} or none")
+    permits = [] if manifest.preset == NO_PRESET else list(preset_permits(manifest.preset))
+    for i, spec in enumerate(manifest.permits):
+        permits += _permits(spec, f"permits[{i}]")
+    agents: list[tuple[str, str]] = []
+    for name, value in _object(manifest.layers, "layers").items():
+        where = f"layers.{name}"
+        if name not in LAYERS:
+            raise _ManifestError(where, f"there is no layer {name!r}", f"layers are {', '.join(LAYERS)}")
+        layer = CODEC.decode({"agent": value} if isinstance(value, str) else value, _Layer, where)
+        if layer.agent is not None:
+            agents.append((name, layer.agent))
+        for i, spec in enumerate(layer.permits):
+            for permit in _permits(spec, f"{where}.permits[{i}]"):
+                permits.append(attrs.evolve(permit, subject=(*permit.subject, f"layer:{name}")))
+    task = _limit(manifest.budgets.task, "budgets.task")
+    queues = _object(manifest.budgets.queues, "budgets.queues")
+    return Policy(
+        preset=manifest.preset,
+        permits=tuple(permits),
+        task=task.inherit(DEFAULT_TASK_LIMIT),
+        task_max=task,
+        run=_limit(manifest.budgets.run, "budgets.run").inherit(Limit.unlimited()),
+        queues=tuple((letter, _limit(value, f"budgets.queues.{letter}")) for letter, value in queues.items()),
+        agents=tuple(agents),
+    )
+
+
+def _object(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _ManifestError(where, "is not an object")
+    return value
+
+
+def _texts(value: Any, where: str) -> tuple[str, ...]:
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) and item for item in items):
+        raise _ManifestError(where, "is neither text nor a list of texts")
+    return tuple(items)
+
+
+def _permits(spec: _Permit, where: str) -> list[Permit]:
+    """Return the permits of one entry: a list of actions, resources or subjects means any of them."""
+    actions, resources, subjects = (
+        _some(value, f"{where}.{name}")
+        for name, value in (("action", spec.action), ("resource", spec.resource), ("subject", spec.subject))
+    )
+    caveats = tuple(_caveat(n, v, where) for n, v in _object(spec.caveats, f"{where}.caveats").items())
+    try:
+        return [
+            Permit(
+                action=(action,),
+                resource=(canonical_pattern(action, resource),),
+                subject=(subject,),
+                exclude=tuple(canonical_pattern(action, text) for text in _texts(spec.exclude, f"{where}.exclude")),
+                expires_at=None if spec.expires_at is None else parse_instant(spec.expires_at),
+                caveats=caveats,
+                rule=f"config/manifest.json {where}",
+                sig=spec.sig,
+            )
+            for action, resource, subject in itertools.product(actions, resources, subjects)
+        ]
+    except (PatternError, DecodeError) as error:
+        raise _ManifestError(where, str(error), "a permit is an action, a resource, and what narrows them") from None
+
+
+def _some(value: Any, where: str) -> tuple[str, ...]:
+    texts = _texts(value, where)
+    if not texts:
+        raise _ManifestError(where, "names nothing", "an empty list would grant nothing; remove the entry")
+    return texts
+
+
+def _caveat(name: str, value: Value, where: str) -> Caveat:
+    if name in ("max_bytes", "max_uses") and type(value) is int and value >= 0:
+        return Caveat(name, value)
+    if name == "methods" and isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return Caveat(name, tuple(str(item).upper() for item in value))
+    raise _ManifestError(
+        f"{where}.caveats.{name}",
+        "is not a caveat that can be enforced",
+        "caveats are max_bytes (bytes), max_uses (a task), methods (a list)",
+    )
+
+
+def _limit(value: Any, where: str) -> Limit:
+    if value is None:
+        return Limit()
+    try:
+        if isinstance(value, str):
+            return parse_limit(value)
+        bounds = {
+            name: parse_bound(name, amount) if isinstance(amount, str) else amount
+            for name, amount in _object(value, where).items()
+        }
+        return CODEC.decode(bounds, Limit, where)
+    except (QuantityError, KeyError, ValueError) as error:
+        if isinstance(error, _ManifestError | DecodeError):
+            raise
+        help_ = f'write {{"ms": "90s", "io": "64MiB", "tokens": 0}}, or "{UNLIMITED}" for a dimension'
+        raise _ManifestError(where, str(error), help_) from None
+
+
+def _key(text: str, where: str) -> bytes:
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise _ManifestError(where, "is not an Ed25519 public key", "write its 32 bytes as 64 hex digits")
+    return key
+
+
+def allow(policy: Policy, rules: tuple[str, ...]) -> Policy:
+    """Return the policy with ``--allow`` rules added. Raises ``PatternError``."""
+    permits = tuple(parse_rule(text, f"--allow {text}") for text in rules)
+    return attrs.evolve(policy, permits=(*policy.permits, *permits))

@@ -1,0 +1,21 @@
+"""Which effects a run has: the built-in ones over this machine, and those of installed packages."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from tek_effects_fs import file_effects
+from tek_effects_net import http_effects
+from tek_effects_proc import process_effects
+from tek_kernel import Registry, core_effects, utc_now
+
+
+def make_registry(workspace: Path, environ: Mapping[str, str]) -> Registry:
+    """Return every effect. Nothing is opened or imported before an effect is first applied."""
+    registry = Registry(core_effects(utc_now, os.urandom, environ))
+    for effect in (*file_effects(workspace), *process_effects(workspace, environ), *http_effects()):
+        registry.add(effect)
+    registry.add_installed()
+    return registry

@@ -1,0 +1,83 @@
+"""From what the user typed to what is run: plan, hooks, policy, selection."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from tek_abi import ExecutionPlan, Limit, Policy, TekError
+from tek_planner import attach_hooks
+from tek_runner.config import Config, allow
+from tek_runner.inputs import Source
+
+
+@attrs.define(str=False)
+class UnknownTask(TekError, LookupError):
+    """``--only`` names a task that the plan does not have."""
+
+    task: str
+    close: tuple[str, ...]
+
+    def __str__(self) -> str:
+        hint = f"; did you mean {' or '.join(self.close)}?" if self.close else ""
+        return f"--only {self.task}: the plan has no such task{hint}"
+
+
+def config_directory(source: Source, given: Path | None) -> Path | None:
+    """Return where the configuration stands: as given, else ``config/`` beside the source of truth.
+
+    For a ``plan.json`` the plan's own directory and the current one are looked at too, as the older kit did.
+    """
+    if given is not None:
+        return given
+    places = [source.workspace, source.path.resolve().parent]
+    if source.is_json:
+        places.append(Path.cwd())
+    return next((place / "config" for place in places if (place / "config").is_dir()), None)
+
+
+def with_hooks(plan: ExecutionPlan, config: Config) -> tuple[ExecutionPlan, tuple[str, ...]]:
+    """Return the plan with ``config/hooks.json`` on its tasks, and warnings. Raises ``InvalidInput``."""
+    if config.hooks is None:
+        return plan, ()
+    hooked, warnings = attach_hooks(plan, config.hooks)
+    return hooked, tuple(warning.render() for warning in warnings)
+
+
+def select(plan: ExecutionPlan, only: Sequence[str]) -> frozenset[str]:
+    """Return the ids of the tasks that ``--only`` means: a bare id means all its occurrences, a queue all its tasks.
+
+    Raises ``UnknownTask``.
+    """
+    chosen: set[str] = set()
+    for name in only:
+        found = [
+            task.id
+            for queue, task in plan.tasks()
+            if name in (task.id, task.id.partition("#")[0], queue.letter, queue.name)
+        ]
+        if not found:
+            import difflib
+
+            ids = [task.id for _, task in plan.tasks()]
+            raise UnknownTask(name, tuple(difflib.get_close_matches(name, ids, 2)))
+        chosen.update(found)
+    return frozenset(chosen)
+
+
+def operator_policy(config: Config, rules: Sequence[str], budget: Limit) -> Policy:
+    """Return the configured policy with ``--allow`` rules added and the run's ceiling from ``--budget``.
+
+    Raises ``PatternError``.
+    """
+    policy = allow(config.policy, tuple(rules))
+    return attrs.evolve(policy, run=budget.inherit(policy.run))
+
+
+def shown(path: Path) -> str:
+    """Return a path as short as it can be written here."""
+    relative = os.path.relpath(path)
+    return relative if len(relative) < len(str(path)) else str(path)

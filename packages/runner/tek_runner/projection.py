@@ -1,0 +1,186 @@
+"""Projections of the ledger: ``run.json``, logs and evidence as the older kit wrote them (DESIGN section 7).
+
+They are made from entries alone, so they can be made again from any ledger; they are no effects and not synced.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import attrs
+import orjson
+
+from tek_abi import (
+    BlobStore,
+    Codec,
+    EffectIntent,
+    EffectOutcome,
+    Entry,
+    ExecutionPlan,
+    Failed,
+    Instant,
+    Ok,
+    Queue,
+    Task,
+    TaskEnded,
+    TaskStarted,
+)
+from tek_abi import Path as Place
+from tek_abi.vocabulary.proc import Exec, Exit
+from tek_kernel import StorageFailed
+
+_STATUS = {"ok": "ok", "noop": "noop"}
+
+
+@attrs.define
+class _Command:
+    request: Exec
+    exit: Exit | None = None
+    error: str = ""
+    obs: Any = None
+
+
+@attrs.define
+class _Open:
+    agent: str
+    commands: dict[Place, _Command] = attrs.field(factory=dict)
+
+
+class Projection:
+    """Writes logs and evidence as tasks end, and ``run.json`` when the run does."""
+
+    def __init__(self, plan: ExecutionPlan, directory: Path, codec: Codec, blobs: BlobStore) -> None:
+        self._plan = plan
+        self._directory = directory
+        self._logs = str(directory / "logs")
+        self._codec = codec
+        self._blobs = blobs
+        self._tasks: dict[str, tuple[Queue, Task]] = {task.id: (queue, task) for queue, task in plan.tasks()}
+        self._open: dict[str, _Open] = {}
+        self._results: dict[str, tuple[str, str, Any]] = {}
+
+    def take(self, entry: Entry, at: Instant) -> None:
+        """Follow one entry of the ledger."""
+        match entry:
+            case TaskStarted(task, agent):
+                self._open.setdefault(task, _Open(agent))
+            case EffectIntent() if entry.envelope.effect == Exec.effect and entry.allow:
+                request = self._codec.decode(self._codec.unseal(entry.envelope.args), Exec)
+                self._open[entry.position.task].commands[entry.position.path] = _Command(request)
+            case EffectOutcome():
+                self._outcome(entry)
+            case TaskEnded():
+                self._ended(entry, at)
+            case _:
+                pass
+
+    def _outcome(self, entry: EffectOutcome) -> None:
+        command = self._open[entry.position.task].commands.get(entry.position.path)
+        if command is None:
+            return
+        command.obs = entry.obs
+        if isinstance(entry.outcome, Ok):
+            command.exit = self._codec.decode(self._codec.unseal(entry.outcome.value), Exit)
+        else:
+            command.error = entry.outcome.error.message if isinstance(entry.outcome, Failed) else "not finished"
+
+    def _ended(self, entry: TaskEnded, at: Instant) -> None:
+        open_ = self._open.pop(entry.task, None)
+        if open_ is None:
+            self._results[entry.task] = (entry.status, "", None)
+        elif open_.commands:
+            self._results[entry.task] = (entry.status, open_.agent, self._write_logs(entry.task, open_.commands))
+        else:
+            evidence = self._write_evidence(entry.task, at) if entry.status == "noop" else None
+            self._results[entry.task] = (entry.status, open_.agent, evidence)
+
+    def _write_evidence(self, task: str, at: Instant) -> str:
+        """Write the older kit's evidence file; return the time in its name, from which its path follows."""
+        stamp = f"{at[:4]}{at[5:7]}{at[8:10]}_{at[11:13]}{at[14:16]}{at[17:19]}Z"
+        text = f"NOOP: {task} in {self._tasks[task][0].name} at {stamp}\n"
+        _write(f"{self._logs}/{task}_noop_{stamp}.txt", text.encode())
+        return stamp
+
+    def _write_logs(self, task: str, commands: dict[Place, _Command]) -> list[dict[str, Any]]:
+        steps = self._tasks[task][1].steps
+        written: list[dict[str, Any]] = []
+        for count, (place, command) in enumerate(sorted(commands.items()), 1):
+            step = steps[place[0]] if len(place) == 1 and place[0] < len(steps) else None
+            number = step.line if step is not None and step.source == "hook" and step.line else count
+            if step is not None and step.source == "block":
+                number = place[0] + 1
+            log = f"{self._logs}/{task}_cmd{number}.log"
+            _write(log, b"".join(self._log_text(command)))
+            request, cwd = command.request, step.cwd if step is not None else command.request.cwd
+            summary: dict[str, Any] = {"cmd": list(request.argv), "cwd": cwd, "log": log}
+            if command.exit is None:
+                summary["error"] = command.error or "not finished"
+            else:
+                summary["rc"] = -command.exit.signal if command.exit.signal else command.exit.code
+            written.append(summary)
+        return written
+
+    def _log_text(self, command: _Command) -> Iterator[bytes]:
+        yield b"$ " + " ".join(command.request.argv).encode("utf-8", "replace") + b"\n"
+        outputs = command.obs if command.exit is None and isinstance(command.obs, dict) else {}
+        for name, heading in (("stdout", b""), ("stderr", b"\n[stderr]\n")):
+            blob = getattr(command.exit, name, None)
+            reference = outputs.get(name)
+            sha256 = blob.sha256 if blob is not None else reference["$blob"]["sha256"] if reference else None
+            data = self._blobs.get(sha256) if sha256 else b""
+            if data:
+                yield heading
+                yield data
+        if command.error:
+            yield f"\n[tek] {command.error}\n".encode("utf-8", "replace")
+
+    def results(self) -> Iterator[dict[str, Any]]:
+        """Yield each task's result in plan order, as ``run.json`` has it."""
+        for queue, task in self._plan.tasks():
+            found = self._results.get(task.id)
+            if found is None:
+                continue
+            status, agent, detail = found
+            result: dict[str, Any] = {"task": task.id, "queue": queue.name, "agent": agent}
+            result["status"] = _STATUS.get(status, "error")
+            if isinstance(detail, str):
+                result["evidence"] = f"{self._logs}/{task.id}_noop_{detail}.txt"
+            elif detail is not None:
+                result["commands"] = detail
+            if status not in _STATUS:
+                result["detail"] = status
+            yield result
+
+    def finish(self, ok: bool, started: Instant, ended: Instant) -> None:
+        """Write ``run.json``."""
+        path = self._directory / "run.json"
+        with open(path, "wb") as file:
+            head = {"status": "ok" if ok else "error", "started": started, "ended": ended}
+            file.write(orjson.dumps(head, option=orjson.OPT_INDENT_2)[:-2] + b',\n  "results": [')
+            _write_items(file, self.results())
+            file.write(b"]\n}\n")
+
+
+def _write_items(file: BinaryIO, items: Iterator[dict[str, Any]]) -> None:
+    separator = b"\n    "
+    for item in items:
+        file.write(separator + orjson.dumps(item))
+        separator = b",\n    "
+    if separator.startswith(b","):
+        file.write(b"\n  ")
+
+
+def _write(path: str, data: bytes) -> None:
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(fd, view) :]
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise StorageFailed(error) from None

@@ -1,0 +1,97 @@
+"""Run directories: made so that two runs can never share one, and found again by path, ledger or ``last``."""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import attrs
+
+from tek_kernel import StorageFailed
+from tek_runner.inputs import UnreadableInput
+
+LEDGER = "ledger.jsonl"
+BLOBS = "blobs"
+
+
+def make_run_directory(parent: Path, chosen: Path | None) -> Path:
+    """Create the directory of a new run, with ``logs`` in it: ``chosen``, or one named after the time in ``parent``.
+
+    A name that is taken gets a number (``20260131_101500Z_2``): ``mkdir`` decides, so no two runs collide.
+    Raises ``UnreadableInput`` where a chosen directory is not empty, ``StorageFailed`` where none can be made.
+    """
+    try:
+        directory = _fresh(parent) if chosen is None else _chosen(chosen)
+        (directory / "logs").mkdir()
+        return directory.resolve()
+    except OSError as error:
+        if isinstance(error, UnreadableInput):
+            raise
+        raise StorageFailed(error) from None
+
+
+def _chosen(directory: Path) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    if any(directory.iterdir()):
+        raise UnreadableInput(str(directory), "is not empty; a run needs a directory of its own")
+    return directory
+
+
+def _fresh(parent: Path) -> Path:
+    parent.mkdir(parents=True, exist_ok=True)
+    name = datetime.now(UTC).strftime("%Y%m%d_%H%M%SZ")
+    for number in itertools.count(1):
+        directory = parent / (name if number == 1 else f"{name}_{number}")
+        try:
+            directory.mkdir()
+        except FileExistsError:
+            continue
+        return directory
+    raise AssertionError("the numbers never end")
+
+
+@attrs.define
+class WorkspaceLock:
+    """Tells whether another run is under way in a workspace. It warns and never blocks; the OS drops it at exit."""
+
+    _fd: int
+
+    @classmethod
+    def take(cls, runs: Path) -> tuple[WorkspaceLock, bool]:
+        """Return the lock, and whether it was free."""
+        fd = os.open(runs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return cls(fd), False
+        return cls(fd), True
+
+    def release(self) -> None:
+        """Give the lock up."""
+        os.close(self._fd)
+
+
+def find_ledger(run: str) -> Path:
+    """Return the ledger that a user means: the file, a run's directory, or ``last`` in ``./runs``.
+
+    Raises ``UnreadableInput``.
+    """
+    if run == "last" and not Path(run).exists():
+        return _last(Path("runs")) / LEDGER
+    path = Path(run)
+    return path / LEDGER if path.is_dir() else path
+
+
+def _last(runs: Path) -> Path:
+    found = [path for path in runs.glob("*Z*") if (path / LEDGER).is_file()]
+    if not found:
+        raise UnreadableInput("last", f"there is no run in {runs}/; name a run directory or its ledger")
+    return max(found, key=_order)
+
+
+def _order(path: Path) -> tuple[str, int]:
+    stamp, _, number = path.name.partition("Z")
+    return stamp, int(number.removeprefix("_")) if number.removeprefix("_").isdecimal() else 1

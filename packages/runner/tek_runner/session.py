@@ -1,0 +1,206 @@
+"""One run from plan to closed ledger: the wiring of planner's plan, kernel, executor and this machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+
+import attrs
+
+from tek_abi import (
+    CODEC,
+    Codec,
+    Entry,
+    ExecutionPlan,
+    Instant,
+    PlanEntry,
+    Policy,
+    RunClosed,
+    RunOpened,
+    RunPaused,
+    RunSummary,
+    Task,
+    TaskResult,
+    TaskStatus,
+    Value,
+)
+from tek_agents.registry import AgentRegistry
+from tek_executor import Host, Options, Scheduler, Watcher
+from tek_kernel import (
+    Authority,
+    Broker,
+    Decider,
+    DiskBlobs,
+    GroupCommit,
+    Ledger,
+    LedgerFile,
+    ReplayHash,
+    Scopes,
+    StorageFailed,
+    Verifier,
+    plan_digest,
+    policy_digest,
+    utc_now,
+)
+from tek_runner.config import Config
+from tek_runner.effects import make_registry
+from tek_runner.projection import Projection
+from tek_runner.run_directory import BLOBS, LEDGER
+
+NO_CONFINEMENT = "none"
+"""The level on record where commands run with all rights of whoever started the run."""
+
+
+@attrs.frozen
+class Session:
+    """What is to be run, and how."""
+
+    plan: ExecutionPlan
+    policy: Policy
+    config: Config
+    workspace: Path
+    directory: Path
+    options: Options = Options()
+    dry_run: bool = False
+    level: str = NO_CONFINEMENT
+
+
+@attrs.frozen
+class Finished:
+    """A run that has ended. Tasks without a status were never ended, because the run was interrupted."""
+
+    statuses: dict[str, TaskStatus]
+    summary: RunSummary
+    interrupted: bool
+    replay_hash: str
+    ledger_head: str
+    projection: Projection
+
+
+def agent_of(session: Session) -> Callable[[Task], str]:
+    """Return who carries out a task: the agent that it names, its layer's, else shell where it has commands."""
+    by_layer = dict(session.policy.agents)
+
+    def choose(task: Task) -> str:
+        if session.dry_run:
+            return "noop"
+        return task.agent or by_layer.get(task.layer) or ("shell" if task.steps else "noop")
+
+    return choose
+
+
+def execute(session: Session, started: Callable[[Task, str], None], ended: Callable[[TaskResult], None]) -> Finished:
+    """Run a plan to its end. Raises ``StorageFailed``, ``PlanCycle`` or an agent's loading error."""
+    choose = agent_of(session)
+    host = Host(AgentRegistry())
+    selected = session.options.selected
+    names = sorted({choose(task) for _, task in session.plan.tasks() if not selected or task.id in selected})
+    agents = tuple((agent.name, agent.distribution, agent.version) for agent in map(host.load, names))
+    blobs = DiskBlobs(session.directory / BLOBS)
+    codec = Codec(blobs)
+    try:
+        file = LedgerFile(session.directory / LEDGER)
+    except OSError as error:
+        raise StorageFailed(error) from None
+    scheduler: Scheduler | None = None
+    sink = GroupCommit(file, lambda: scheduler.synced() if scheduler is not None else None)
+    projection = Projection(session.plan, session.directory, codec, blobs)
+    ledger = Ledger(sink, utc_now, codec, watch=projection.take)
+    run_id = str(uuid.uuid4())
+    digests = plan_digest(session.plan), policy_digest(session.policy)
+    opened_at = ledger.now()
+    try:
+        for entry in _opening(session, run_id, digests, codec, agents):
+            ledger.append(entry)
+        protected = protected_paths(session)
+        authority = Authority(session.policy, protected, Verifier(session.config.trusted_keys))
+        scopes = Scopes(session.plan, session.policy, authority)
+        registry = make_registry(session.workspace, dict(os.environ))
+        broker = Broker(Decider(registry, codec, run_id), ledger, codec, blobs, os.environ.get)
+        replay_hash = ReplayHash(*digests, [task.id for _, task in session.plan.tasks()])
+        watcher = Watcher(started, lambda result, at: ended(result))
+        scheduler = Scheduler(session.plan, scopes, broker, ledger, host, replay_hash, choose, session.options, watcher)
+        with _interruptible(scheduler.interrupt):
+            end = scheduler.run()
+        summary = _summary(session, end.statuses)
+        counted = RunSummary.count(end.statuses.values())
+        closing: Entry = (
+            RunPaused("interrupted", counted)
+            if end.interrupted
+            else RunClosed(counted.status, counted, replay_hash.hex())
+        )
+        ledger.append(closing)
+    finally:
+        ledger.close()
+        file.close()
+    closed_at: Instant = ledger.now()
+    ok = not end.interrupted and counted.status == "ok"
+    try:
+        projection.finish(ok, opened_at, closed_at)
+    except OSError as error:
+        raise StorageFailed(error) from None
+    return Finished(end.statuses, summary, end.interrupted, replay_hash.hex(), ledger.head, projection)
+
+
+def _opening(
+    session: Session, run_id: str, digests: tuple[str, str], codec: Codec, agents: tuple[tuple[str, str, str], ...]
+) -> Iterator[Entry]:
+    versions = (("tek", version("tek")), ("python", platform.python_version()))
+    obs: Value = {"workspace": str(session.workspace), "workers": session.options.workers}
+    yield RunOpened(run_id, versions, *digests, session.config.digest, session.level, obs)
+    plan = attrs.evolve(session.plan, source="", generated_at="")
+    yield PlanEntry(
+        codec.seal(CODEC.encode(plan))[0],
+        codec.seal(CODEC.encode(session.policy))[0],
+        agents,
+        protected_paths(session),
+        tuple(sorted(session.options.selected)),
+        session.dry_run,
+        tuple(key.hex() for key in session.config.trusted_keys),
+    )
+
+
+def protected_paths(session: Session) -> tuple[str, ...]:
+    """Return the write exclusions of this run alone: its run directory and its configuration, where they stand in
+    the workspace.
+    """
+    inside = []
+    for path in (session.directory, session.config.directory):
+        if path is not None and (real := path.resolve()).is_relative_to(session.workspace):
+            inside.append("/".join(("$WORKSPACE", *real.relative_to(session.workspace).parts, "**")))
+    return tuple(inside)
+
+
+def _summary(session: Session, statuses: dict[str, TaskStatus]) -> RunSummary:
+    """Count every selected task; one that never ended was cancelled."""
+    selected = session.options.selected
+    return RunSummary.count(
+        statuses.get(task.id, "cancelled") for _, task in session.plan.tasks() if not selected or task.id in selected
+    )
+
+
+@contextmanager
+def _interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
+    """Turn the first SIGINT or SIGTERM into an orderly end, and the second into an immediate one."""
+    seen = 0
+
+    def handle(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal seen
+        seen += 1
+        if seen > 1:
+            os._exit(130)
+        interrupt()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
