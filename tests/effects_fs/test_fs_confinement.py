@@ -238,6 +238,20 @@ def test_a_real_name_that_no_permit_can_hold_is_refused(bench: Workbench) -> Non
     assert caught.value.code == "unsupported"
 
 
+@pytest.mark.usefixtures("system")
+def test_a_directory_that_is_walked_for_a_rename_is_entered_through_no_symlink(bench: Workbench) -> None:
+    os.symlink("secret", bench.workspace / "link")
+    (bench.workspace / "secret" / "sub").mkdir()
+    directory = os.open(bench.workspace, os.O_PATH)
+    try:
+        os.close(beneath.open_inside(directory, "secret/sub"))
+        for path in ("link", "link/sub"):
+            with pytest.raises(OSError, match=os.strerror(errno.ELOOP) + "|symlinks"):
+                beneath.open_inside(directory, path)
+    finally:
+        os.close(directory)
+
+
 def test_what_lies_in_no_directory_has_no_place() -> None:
     ends = os.pipe()
     try:

@@ -134,6 +134,7 @@ def test_a_file_that_turns_into_a_symlink_is_not_appended_through(bench: Workben
 def test_a_name_that_vanishes_while_it_is_judged_does_not_hide_an_exclusion(bench: Workbench) -> None:
     # The kernel tells "a (deleted)" as the place of an open file whose name is gone, which no exclusion names.
     (bench.workspace / "kept").write_bytes(b"secret")
+    (bench.workspace / "a (deleted)").touch()
     os.symlink("a", bench.workspace / "link")
     permits = (permit("fs.read", "$WORKSPACE/**", "$WORKSPACE/a"),)
     with running(UNLINKER, str(bench.workspace / "kept"), str(bench.workspace / "a")):

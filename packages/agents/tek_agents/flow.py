@@ -16,13 +16,15 @@ C = TypeVar("C")
 
 
 @overload
+def gather(a: Awaitable[T], /) -> Trap[list[T]]: ...
+@overload
 def gather(a: Awaitable[A], b: Awaitable[B], /) -> Trap[list[A | B]]: ...
 @overload
 def gather(a: Awaitable[A], b: Awaitable[B], c: Awaitable[C], /) -> Trap[list[A | B | C]]: ...
 @overload
-def gather(a: Awaitable[T], b: Awaitable[T], c: Awaitable[T], d: Awaitable[T], /, *more: Awaitable[T]) -> Trap[list[T]]: ...
-@overload
-def gather(a: Awaitable[T], /) -> Trap[list[T]]: ...
+def gather(
+    a: Awaitable[T], b: Awaitable[T], c: Awaitable[T], d: Awaitable[T], /, *more: Awaitable[T]
+) -> Trap[list[T]]: ...
 def gather(*asks: Awaitable[Any]) -> Trap[list[Any]]:
     """Ask for all at once; the answers come in the order of the arguments.
 
@@ -48,7 +50,7 @@ def bounded(
     """Reserve exactly ``budget`` for each request that ``ask`` makes, and have the kernel check ``invariants`` on it.
 
     ``await bounded(proc.exec("make"), budget=Budget(ms=60_000, io=1_000_000), invariants=("exit_code==0",))``.
-    Without a reservation of their own, requests that stand side by side in a gather may each reserve all that is left.
+    Requests made at the same moment divide what is left evenly; where one of them needs more, reserve it.
     An inner ``bounded`` keeps its budget and adds to its invariants.
     """
     coroutine = ask if isinstance(ask, Coroutine) else _asking(ask)

@@ -27,7 +27,7 @@ from tek_kernel.openat2 import BENEATH, Resolve, openat2
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 _RULES = {WORKSPACE: BENEATH, SYSTEM: Resolve.IN_ROOT | Resolve.NO_MAGICLINKS}
-_NO_SYMLINKS = BENEATH
+_NO_SYMLINKS = BENEATH | Resolve.NO_SYMLINKS
 _PROCESS = re.compile(r"/proc/\d+(?:/|$)")
 
 

@@ -12,7 +12,7 @@ from tek_effects_net.http import HttpEffect
 from tek_effects_net.resolver import Resolve, system_resolve
 from tek_kernel.effect import Effect
 
-__all__ = ["Resolve", "Unreachable", "allowed_addresses", "http_effects"]
+__all__ = ["Resolve", "Unreachable", "allowed_addresses", "http_effects", "system_resolve"]
 
 
 def http_effects(resolve: Resolve = system_resolve, ca_file: str | None = None) -> tuple[Effect[Any], ...]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from tek_runner.examples import examples
+
 _COMMANDS = {
     "plan": "Read a source of truth and show or write its plan.",
     "run": "Run a plan in parallel, under permits and budgets.",
@@ -45,16 +47,22 @@ class _Commands(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    epilog=examples(
+        """
+        tek-runner plan sot.md                     see what would run
+        tek-runner run sot.md                      run it
+        tek-runner replay last                     verify what the last run did
+        tek-runner run sot.md --only TASK-003      run one task again
+        """
+    ),
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="tek", prog_name="tek-runner", message="%(prog)s %(version)s")
 def cli() -> None:
-    r"""Run Markdown plans under permits and budgets, and prove afterwards what they did.
+    """Run Markdown plans under permits and budgets, and prove afterwards what they did.
 
-    \b
-    tek-runner plan sot.md                     see what would run
-    tek-runner run sot.md                      run it
-    tek-runner replay last                     verify what the last run did
-    tek-runner run sot.md --only TASK-003      run one task again
 
     Exit codes: 0 done, 1 a task failed, 2 wrong usage or bad input, 3 denied by policy or budget, 4 ledger invalid or
     replay mismatch, 5 the sandbox can't be enforced here, 6 in doubt, 7 storage failed, 130 interrupted.

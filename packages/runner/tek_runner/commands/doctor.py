@@ -17,6 +17,7 @@ import orjson
 from tek_abi import TekError
 from tek_agents.registry import AgentRegistry
 from tek_kernel.openat2 import BENEATH, openat2
+from tek_runner.examples import examples
 from tek_runner.exits import Exit
 
 
@@ -31,15 +32,17 @@ class _Check:
     needed: bool = True
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        """
+        tek-runner doctor
+        tek-runner doctor --json
+        """
+    )
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> int:
-    r"""Say what this machine can run and enforce, and what is missing.
-
-    \b
-    tek-runner doctor
-    tek-runner doctor --json
-    """
+    """Say what this machine can run and enforce, and what is missing."""
     checks = [_system(), _python(), _resolution(), _durability(), _shell(), _agents(), _confinement()]
     if as_json:
         click.echo(orjson.dumps([attrs.asdict(check) for check in checks], option=orjson.OPT_INDENT_2))

@@ -11,22 +11,25 @@ from tek_agents.registry import AgentRegistry
 from tek_kernel import utc_now
 from tek_runner.console import printable
 from tek_runner.effects import make_registry
+from tek_runner.examples import examples
 from tek_runner.inputs import load_source
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        """
+        tek-runner list sot.md
+        tek-runner list --agents
+        tek-runner list --effects --json
+        """
+    )
+)
 @click.argument("source", required=False, type=click.Path(path_type=Path), metavar="[SOT|PLAN]")
 @click.option("--agents", is_flag=True, help="List the installed agents.")
 @click.option("--effects", is_flag=True, help="List the registered effects.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(source: Path | None, agents: bool, effects: bool, as_json: bool) -> None:
-    r"""List the tasks of SOT (sot.md where it is left out), or the installed agents or effects.
-
-    \b
-    tek-runner list sot.md
-    tek-runner list --agents
-    tek-runner list --effects --json
-    """
+    """List the tasks of SOT (sot.md where it is left out), or the installed agents or effects."""
     rows: list[dict[str, object]]
     if agents:
         rows = [{"agent": name} for name in AgentRegistry().names()]

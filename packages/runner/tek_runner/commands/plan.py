@@ -15,11 +15,20 @@ from tek_kernel import plan_digest, utc_now
 from tek_planner import plan_to_json
 from tek_runner.config import load_config
 from tek_runner.console import printable
+from tek_runner.examples import examples
 from tek_runner.inputs import load_source
 from tek_runner.prepare import with_hooks
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        """
+        tek-runner plan sot.md
+        tek-runner plan sot.md --out plan.json     write it, for run --plan
+        tek-runner plan sot.md --json
+        """
+    )
+)
 @click.argument("sot", required=False, type=click.Path(path_type=Path))
 @click.option("--sot", "sot_option", type=click.Path(path_type=Path), help="The same, as the older kit took it.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write plan.json here; nothing else is written.")
@@ -33,13 +42,7 @@ from tek_runner.prepare import with_hooks
 def command(
     sot: Path | None, sot_option: Path | None, out: Path | None, config_dir: Path | None, as_json: bool
 ) -> None:
-    r"""Read SOT (sot.md where it is left out) and show what would run, in which order, asking for what.
-
-    \b
-    tek-runner plan sot.md
-    tek-runner plan sot.md --out plan.json     write it, for run --plan
-    tek-runner plan sot.md --json
-    """
+    """Read SOT (sot.md where it is left out) and show what would run, in which order, asking for what."""
     path = sot or sot_option or Path("sot.md")
     source = load_source(path, utc_now())
     for warning in source.warnings:

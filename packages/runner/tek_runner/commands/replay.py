@@ -24,27 +24,32 @@ from tek_kernel import (
 )
 from tek_runner.console import printable
 from tek_runner.effects import make_registry
+from tek_runner.examples import examples
 from tek_runner.exits import Exit
 from tek_runner.inputs import open_input
 from tek_runner.run_directory import BLOBS, find_ledger
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        """
+        tek-runner replay runs/20260131_101500Z/ledger.jsonl
+        tek-runner replay last --verify
+        tek-runner replay last --json
+        """
+    )
+)
 @click.argument("ledger")
 @click.option(
     "--verify", "only_verify", is_flag=True, help="Check chain, schema, outcomes and hash; run no agent code."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(ledger: str, only_verify: bool, as_json: bool) -> int:
-    r"""Replay LEDGER: a ledger file, a run's directory, or last.
+    """Replay LEDGER: a ledger file, a run's directory, or last.
 
     Every agent is driven again against the recorded outcomes; no effect is applied. Each request must equal the
     recorded one, permits and budgets must decide the same, and the replay hash must come out the same.
 
-    \b
-    tek-runner replay runs/20260131_101500Z/ledger.jsonl
-    tek-runner replay last --verify
-    tek-runner replay last --json
     """
     path = find_ledger(ledger)
     with open_input(path, "ledger") as file:

@@ -15,6 +15,7 @@ from tek_executor import Graph, Options
 from tek_kernel import utc_now
 from tek_runner.config import load_config
 from tek_runner.console import Console, printable
+from tek_runner.examples import examples
 from tek_runner.exits import Exit, exit_of
 from tek_runner.inputs import Source, load_source
 from tek_runner.prepare import config_directory, operator_policy, select, shown, with_hooks
@@ -37,7 +38,17 @@ class _Budget(click.ParamType[Limit]):
 _PATH = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        """
+        tek-runner run sot.md
+        tek-runner run sot.md --only TASK-003 --only TASK-004
+        tek-runner run sot.md --budget ms=10m,io=2GiB --fail-fast
+        tek-runner run sot.md --allow 'fs.write:config/**'
+        tek-runner run --plan plan.json --max-workers 8 --dry-run
+        """
+    )
+)
 @click.argument("source", required=False, type=_PATH, metavar="[SOT|PLAN]")
 @click.option("--plan", "plan_option", type=_PATH, help="A plan.json, as the older kit took it.")
 @click.option(
@@ -84,17 +95,11 @@ def command(
     fail_fast: bool,
     as_json: bool,
 ) -> int:
-    r"""Run SOT (sot.md where it is left out) or a PLAN in parallel.
+    """Run SOT (sot.md where it is left out) or a PLAN in parallel.
 
     Tasks work in the directory of the source. What they may do is what they ask for and the operator grants: the
     preset workspace-write, or config/manifest.json, and --allow. Everything stands in the run's ledger.
 
-    \b
-    tek-runner run sot.md
-    tek-runner run sot.md --only TASK-003 --only TASK-004
-    tek-runner run sot.md --budget ms=10m,io=2GiB --fail-fast
-    tek-runner run sot.md --allow 'fs.write:config/**'
-    tek-runner run --plan plan.json --max-workers 8 --dry-run
     """
     loaded = load_source(source or plan_option or Path("sot.md"), utc_now(), workspace and _directory(workspace))
     config = load_config(config_directory(loaded, config_dir), config_dir is not None)

@@ -1,0 +1,195 @@
+"""TLS: the peer proves to be the host of the URL, whatever address it was found at."""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+
+import attrs
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tek_abi.vocabulary.net import Http
+from tek_kernel.effect import Cancel, EffectCancelled, EffectError
+from tests.effects_net.servers import OK, Call, Client, Names, Server, net_permit, says
+
+Serve = Callable[..., Server]
+PERMIT = net_permit("https://app.localhost:*/**")
+OTHER = net_permit("https://other.localhost:*/**")
+
+
+@attrs.frozen
+class Pki:
+    """A self-signed certificate for ``app.localhost`` and 127.0.0.1. Who reads ``ca_file`` trusts ``server``."""
+
+    ca_file: str
+    server: ssl.SSLContext
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    folder: Path = tmp_path_factory.mktemp("pki")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tek test")])
+    now = datetime.datetime.now(datetime.UTC)
+    alternatives = [x509.DNSName("app.localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return Pki(str(folder / "cert.pem"), server)
+
+
+@pytest.fixture
+def trusting(pki: Pki) -> Client:
+    names = Names(app__localhost=[["127.0.0.1"]], other__localhost=[["127.0.0.1"]])
+    return Client(names, pki.ca_file)
+
+
+def test_a_server_that_is_trusted_and_has_the_name_answers(serve: Serve, trusting: Client, pki: Pki) -> None:
+    server = serve(says(OK), tls=pki.server)
+
+    response = trusting.ask(Http("GET", f"https://app.localhost:{server.port}/"), PERMIT)
+
+    assert response.body.read() == b"ok"
+    assert f"Host: app.localhost:{server.port}".encode() in server.asked[0]
+
+
+def test_the_name_asked_for_is_that_of_the_url_and_not_the_address(serve: Serve, trusting: Client, pki: Pki) -> None:
+    asked: list[str | None] = []
+    context = pki.server
+    context.sni_callback = lambda sock, name, _: asked.append(name)
+    server = serve(says(OK), tls=context)
+
+    trusting.ask(Http("GET", f"https://app.localhost:{server.port}/"), PERMIT)
+    context.sni_callback = None
+
+    assert asked == ["app.localhost"]
+
+
+def test_an_address_is_verified_as_an_address(serve: Serve, trusting: Client, pki: Pki) -> None:
+    server = serve(says(OK), tls=pki.server)
+
+    response = trusting.ask(Http("GET", f"https://127.0.0.1:{server.port}/"), net_permit("https://127.0.0.1:*/**"))
+
+    assert response.status == 200
+
+
+def test_a_server_with_another_name_fails(serve: Serve, trusting: Client, pki: Pki) -> None:
+    server = serve(says(OK), tls=pki.server)
+
+    with pytest.raises(EffectError, match=r"no TLS with other\.localhost: Hostname mismatch") as caught:
+        trusting.ask(Http("GET", f"https://other.localhost:{server.port}/"), OTHER)
+    assert caught.value.code == "tls"
+    assert server.asked == [b""]
+
+
+def test_a_server_that_is_not_trusted_fails(serve: Serve, pki: Pki) -> None:
+    server = serve(says(OK), tls=pki.server)
+    client = Client(Names(app__localhost=[["127.0.0.1"]]))
+
+    with pytest.raises(EffectError, match="self-signed certificate") as caught:
+        client.ask(Http("GET", f"https://app.localhost:{server.port}/"), PERMIT)
+    assert caught.value.code == "tls"
+    assert server.asked == [b""]
+
+
+def test_a_server_without_tls_fails(serve: Serve, trusting: Client) -> None:
+    server = serve(lambda call: call.say(b"HTTP/1.1 400 Plain\r\n\r\n"))
+
+    with pytest.raises(EffectError) as caught:
+        trusting.ask(Http("GET", f"https://app.localhost:{server.port}/"), PERMIT)
+    assert caught.value.code == "tls"
+
+
+def test_a_connection_that_is_cut_is_not_the_end_of_a_body(serve: Serve, trusting: Client, pki: Pki) -> None:
+    # Without close_notify someone on the way may have cut the body short.
+    server = serve(says(b"HTTP/1.1 200 OK\r\n\r\nonly the first ha"), tls=pki.server)
+
+    with pytest.raises(EffectError) as caught:
+        trusting.ask(Http("GET", f"https://app.localhost:{server.port}/"), PERMIT)
+    assert caught.value.code == "tls"
+
+
+def test_a_body_may_end_with_a_proper_close(serve: Serve, trusting: Client, pki: Pki) -> None:
+    def closes_properly(call: Call) -> None:
+        says(b"HTTP/1.1 200 OK\r\n\r\nall of it")(call)
+        assert isinstance(call.conn, ssl.SSLSocket)
+        call.conn.unwrap()
+
+    server = serve(closes_properly, tls=pki.server)
+
+    response = trusting.ask(Http("GET", f"https://app.localhost:{server.port}/"), PERMIT)
+
+    assert response.body.read() == b"all of it"
+
+
+def silent_after_hello(call: Call) -> None:
+    call.conn.recv(65536)
+    call.pause()
+
+
+def test_a_handshake_ends_at_the_deadline(serve: Serve, trusting: Client) -> None:
+    server = serve(silent_after_hello)
+
+    with pytest.raises(EffectError) as caught:
+        trusting.ask(Http("GET", f"https://app.localhost:{server.port}/", timeout=300), PERMIT)
+    assert caught.value.code == "timeout"
+
+
+def test_a_handshake_ends_when_cancelled(serve: Serve, trusting: Client) -> None:
+    cancel = Cancel()
+
+    def cancelling(call: Call) -> None:
+        call.conn.recv(65536)
+        cancel.cancel("interrupt")
+        call.pause()
+
+    server = serve(cancelling)
+
+    with pytest.raises(EffectCancelled):
+        trusting.ask(Http("GET", f"https://app.localhost:{server.port}/"), PERMIT, cancel=cancel)
+
+
+def test_an_exchange_over_tls_ends_when_cancelled(serve: Serve, trusting: Client, pki: Pki) -> None:
+    cancel = Cancel()
+
+    def cancelling(call: Call) -> None:
+        says(b"HTTP/1.1 200 OK\r\n\r\nab")(call)
+        cancel.cancel("interrupt")
+        call.pause()
+
+    server = serve(cancelling, tls=pki.server)
+
+    with pytest.raises(EffectCancelled):
+        trusting.ask(Http("GET", f"https://app.localhost:{server.port}/"), PERMIT, cancel=cancel)
+
+
+def test_authorities_that_cannot_be_read_fail_and_are_named(serve: Serve) -> None:
+    server = serve(says(OK))
+    client = Client(Names(app__localhost=[["127.0.0.1"]]), "/nowhere/ca.pem")
+
+    with pytest.raises(EffectError, match=r"/nowhere/ca\.pem") as caught:
+        client.ask(Http("GET", f"https://app.localhost:{server.port}/"), PERMIT)
+    assert caught.value.code == "tls"
+    assert not server.calls
