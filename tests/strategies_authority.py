@@ -16,6 +16,7 @@ from tests.strategies_values import (
     instants,
     layers,
     naturals,
+    once,
     queue_letters,
     task_ids,
     texts,
@@ -37,11 +38,13 @@ _HOSTS: Final = ("example.org", "www.example.org", "evilexample.org", "127.0.0.1
 VARIABLES: Final = ("PATH", "HOME", "LANG", "LC_ALL")
 
 
+@once
 def subjects() -> SearchStrategy[Subject]:
     """Who may ask."""
     return st.builds(Subject, task_ids(), agents(), layers(), queue_letters())
 
 
+@once
 def canonical_paths() -> SearchStrategy[str]:
     """Canonical paths beneath both roots, from few names."""
     roots = st.sampled_from(["$WORKSPACE", "$WORKSPACE", "$SYSTEM"])
@@ -49,6 +52,7 @@ def canonical_paths() -> SearchStrategy[str]:
     return st.builds(lambda root, segments: "/".join((root, *segments)), roots, names)
 
 
+@once
 def argvs() -> SearchStrategy[tuple[str, ...]]:
     """Argument vectors from few words."""
     return st.builds(
@@ -56,6 +60,7 @@ def argvs() -> SearchStrategy[tuple[str, ...]]:
     )
 
 
+@once
 def url_resources() -> SearchStrategy[UrlResource]:
     """Targets of requests, from few hosts and paths."""
     return st.builds(
@@ -68,16 +73,19 @@ def url_resources() -> SearchStrategy[UrlResource]:
     )
 
 
+@once
 def url_patterns() -> SearchStrategy[UrlPattern]:
     """Read URL patterns."""
     return resource_patterns("net").map(parse_url_pattern)
 
 
+@once
 def accesses(families: tuple[str, ...] = tuple(FAMILY_ACTIONS)) -> SearchStrategy[Access]:
     """Uses of authority in each family, named as effects name them."""
     return st.sampled_from(families).flatmap(_accesses_of)
 
 
+@once
 def _accesses_of(family: str) -> SearchStrategy[Access]:
     action = st.sampled_from(FAMILY_ACTIONS[family])
     size = st.none() | naturals(2000)
@@ -94,11 +102,13 @@ def _accesses_of(family: str) -> SearchStrategy[Access]:
             return st.builds(lambda name, path, n: Access(name, family, path, (), n), action, canonical_paths(), size)
 
 
+@once
 def action_patterns() -> SearchStrategy[str]:
     """Patterns of actions: names, families, globs."""
     return st.sampled_from(["*", "fs.*", "fs.read", "fs.write", "fs.list", "proc", "proc.exec", "net", "env.get"])
 
 
+@once
 def subject_patterns() -> SearchStrategy[str]:
     """Patterns of subjects: tasks, agents, layers, queues."""
     return st.sampled_from(
@@ -106,6 +116,7 @@ def subject_patterns() -> SearchStrategy[str]:
     )
 
 
+@once
 def resource_patterns(family: str) -> SearchStrategy[str]:
     """Canonical patterns in a family's namespace, wide ones most often."""
     match family:
@@ -130,6 +141,7 @@ def resource_patterns(family: str) -> SearchStrategy[str]:
             return st.builds(lambda root, rest: "/".join((root, *rest)), roots, segments)
 
 
+@once
 def caveats() -> SearchStrategy[Caveat]:
     """Caveats that are known, and some that are not or hold the wrong type."""
     known = st.one_of(
@@ -141,6 +153,7 @@ def caveats() -> SearchStrategy[Caveat]:
     return st.one_of(known, known, known, known, odd)
 
 
+@once
 def permits() -> SearchStrategy[Permit]:
     """Permits of one family or of several, that meet ``accesses`` and ``subjects`` now and then."""
     return st.sampled_from(tuple(FAMILY_ACTIONS)).flatmap(
@@ -161,7 +174,7 @@ def permits() -> SearchStrategy[Permit]:
 @st.composite
 def permits_near(draw: st.DrawFn, access: Access, subject: Subject) -> Permit:
     """Permits made around one access: about half of them cover it, the others fail in one or two aspects."""
-    rarely = st.sampled_from([False] * 11 + [True])
+    rarely = _rarely()
     action = [draw(st.sampled_from(["*", access.action, access.family]))]
     resource = [_around(draw, access)]
     asking = [draw(st.sampled_from(["*", subject.task, f"agent:{subject.agent}", f"queue:{subject.queue}"]))]
@@ -177,9 +190,19 @@ def permits_near(draw: st.DrawFn, access: Access, subject: Subject) -> Permit:
         tuple(asking),
         exclude=(draw(resource_patterns(access.family)),) if draw(rarely) else (),
         expires_at=draw(instants()) if draw(rarely) else None,
-        caveats=(draw(caveats()),) if draw(st.sampled_from([False, False, True])) else (),
+        caveats=(draw(caveats()),) if draw(_now_and_then()) else (),
         rule=draw(texts()),
     )
+
+
+@once
+def _rarely() -> SearchStrategy[bool]:
+    return st.sampled_from([False] * 11 + [True])
+
+
+@once
+def _now_and_then() -> SearchStrategy[bool]:
+    return st.sampled_from([False, False, True])
 
 
 def _around(draw: st.DrawFn, access: Access) -> str:
@@ -200,6 +223,7 @@ def _around(draw: st.DrawFn, access: Access) -> str:
             return "/".join((root, *wider, *([] if kept == len(names) and draw(st.booleans()) else ["**"])))
 
 
+@once
 def mismatches() -> SearchStrategy[Mismatch]:
     """Why one permit does not cover one access."""
     aspects = ["subject", "action", "resource", "exclude", "expired", "caveat", "signature"]

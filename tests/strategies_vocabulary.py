@@ -11,17 +11,20 @@ from hypothesis.strategies import SearchStrategy
 from tek_abi import Request
 from tek_abi.vocabulary import core, fs, net, proc
 from tests.strategies_authority import VARIABLES
-from tests.strategies_values import MAX_INTEGER, Some, blobs, naturals, texts, tuples_of
+from tests.strategies_values import MAX_INTEGER, Some, blobs, naturals, once, texts, tuples_of
 
 
+@once
 def _pairs() -> Some[tuple[str, str]]:
     return tuples_of(st.tuples(texts(), texts()), 2)
 
 
+@once
 def _modes() -> SearchStrategy[int | None]:
     return st.none() | st.integers(0, 0o777)
 
 
+@once
 def _timeouts() -> SearchStrategy[int | None]:
     return st.none() | st.integers(1, MAX_INTEGER)
 
@@ -45,11 +48,13 @@ REQUESTS: Final[dict[type[Request[Any]], Callable[[], SearchStrategy[Any]]]] = {
 """A strategy for each request of the vocabulary."""
 
 
+@once
 def requests() -> SearchStrategy[Request[Any]]:
     """Requests of every built-in effect."""
     return st.one_of([make() for make in REQUESTS.values()])
 
 
+@once
 def _file_kinds() -> SearchStrategy[Any]:
     return st.sampled_from(["file", "directory", "symlink", "other"])
 

@@ -111,19 +111,18 @@ def test_odd_forms_of_loopback_are_refused_by_where_the_system_says_they_lead(fo
 
 _V4 = st.ip_addresses(v=4)
 _EMBEDDED = st.builds(
-    lambda prefix, v4, shift: str(IPv6Address(int(IPv6Address(prefix)) | (int(v4) << shift))),
+    lambda prefix, v4: str(IPv6Address(int(IPv6Address(prefix)) | int(v4))),
     st.sampled_from(["::", "::ffff:0:0", "64:ff9b::", "::ffff:0:0:0"]),
     _V4,
-    st.just(0),
 ) | st.builds(lambda v4: str(IPv6Address(int(IPv6Address("2002::")) | (int(v4) << 80))), _V4)
 
 
 @given(st.ip_addresses(v=4) | st.ip_addresses(v=6))
 @example(IPv4Address("224.0.0.1"))
 def test_what_is_allowed_is_global_unicast(address: IPv4Address | IPv6Address) -> None:
-    if allowed_addresses("example.org", [str(address)], [ANYWHERE]):
-        allowed = not isinstance(allowed_addresses("example.org", [str(address)], [ANYWHERE]), Unreachable)
-        assert not allowed or (address.is_global and not address.is_multicast and not address.is_reserved)
+    if not isinstance(allowed_addresses("example.org", [str(address)], [ANYWHERE]), Unreachable):
+        assert address.is_global
+        assert not (address.is_multicast or address.is_reserved)
 
 
 @given(_EMBEDDED)

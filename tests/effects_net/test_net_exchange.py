@@ -52,6 +52,18 @@ def test_get_sends_a_plain_request_and_returns_status_headers_and_body(serve: Se
     ]
 
 
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [("", "/"), ("?a=b", "/?a=b"), ("/%41%2d?%41", "/A-?%41"), ("/a?b?c=http://x/../y", "/a?b?c=http://x/../y")],
+)
+def test_what_is_sent_is_the_path_that_the_permit_judged(serve: Serve, client: Client, written: str, sent: str) -> None:
+    server = serve(says(OK))
+
+    client.ask(Http("GET", f"http://127.0.0.1:{server.port}{written}"))
+
+    assert lines_of(server.asked[0])[0] == f"GET {sent} HTTP/1.1"
+
+
 def test_post_sends_headers_and_body_and_both_bodies_count(serve: Serve, client: Client) -> None:
     server = serve(says(OK))
     headers = (("X-One", "1"), ("X-One", "2"), ("User-Agent", "mine"))

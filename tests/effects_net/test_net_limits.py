@@ -11,7 +11,7 @@ from threading import Event, Thread
 
 import pytest
 
-from tek_abi import Blob, Budget
+from tek_abi import CODEC, Blob, Budget, canonical
 from tek_abi.vocabulary.net import Http
 from tek_kernel.effect import Cancel, EffectCancelled, EffectError
 from tests.effects_net.servers import ANYWHERE, OK, Call, Client, Names, Server, Talk, net_permit, says
@@ -106,18 +106,54 @@ def test_a_server_that_does_not_read_is_left_at_the_deadline(serve: Serve, clien
     assert 0 < caught.value.usage.io < body.size
 
 
+def test_whether_a_request_was_acted_on_is_unknown_once_some_of_it_was_sent(serve: Serve, client: Client) -> None:
+    unanswered, cut, ended = (
+        serve(silent),
+        serve(says(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nab")),
+        serve(says()),
+    )
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nobody = free.getsockname()[1]
+
+    def is_unknown(port: int, io: int = 100) -> bool:
+        with pytest.raises(EffectError) as caught:
+            client.ask(
+                Http("POST", f"http://127.0.0.1:{port}/", body=Blob.of(b"12345"), timeout=200),
+                limits=Budget(ms=9000, io=io),
+            )
+        return caught.value.unknown
+
+    assert all(is_unknown(server.port) for server in (unanswered, cut, ended))
+    assert is_unknown(cut.port, io=6)
+    assert not is_unknown(cut.port, io=4)
+    assert not is_unknown(nobody)
+
+
 @contextmanager
-def deaf_port() -> Iterator[int]:
+def deaf_port(address: str = "127.0.0.1") -> Iterator[int]:
     """A port that drops connection attempts: it listens, its queue is full and nobody accepts."""
     with ExitStack() as stack:
         listener = stack.enter_context(closing(socket.socket()))
-        listener.bind(("127.0.0.1", 0))
+        listener.bind((address, 0))
         listener.listen(0)
         for _ in range(4):
             filler = stack.enter_context(closing(socket.socket()))
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
         yield listener.getsockname()[1]
+
+
+def test_an_address_that_stays_silent_leaves_time_for_the_next(serve: Serve) -> None:
+    with deaf_port("127.0.0.3") as port:
+        server = serve(says(OK), port=port)
+        client = Client(Names(app__localhost=[["127.0.0.3", "127.0.0.1"]]))
+
+        response = client.ask(
+            Http("GET", f"http://app.localhost:{port}/", timeout=800), net_permit("http://app.localhost:*/**")
+        )
+
+    assert response.status == 200
+    assert len(server.calls) == 1
 
 
 def test_connecting_ends_at_the_deadline(client: Client) -> None:
@@ -161,6 +197,16 @@ def test_an_endless_body_ends_with_the_byte_budget(serve: Serve, client: Client,
     assert caught.value.exhausted is not None
     assert caught.value.exhausted.dimension == "io"
     assert caught.value.usage.io <= 100_000
+
+
+def test_a_body_that_is_announced_too_long_is_not_read(serve: Serve, client: Client) -> None:
+    server = serve(floods(*ENDLESS["announced"]))
+
+    with pytest.raises(EffectError) as caught:
+        client.ask(Http("GET", f"http://127.0.0.1:{server.port}/"), limits=Budget(ms=9_000, io=100_000))
+
+    assert (caught.value.code, caught.value.usage) == ("budget-exhausted", Budget())
+    canonical(CODEC.encode(caught.value.exhausted))  # however long it is said to be, the ledger can hold it
 
 
 @pytest.mark.parametrize(("io", "fits"), [(7, True), (6, False)])
@@ -212,6 +258,7 @@ def cancelling(cancel: Cancel, start: bytes = b"") -> Talk:
     def talk(call: Call) -> None:
         call.hear()
         call.say(start)
+        call.pause(0.1)  # so that the client most likely waits for more; it is to end in any case
         cancel.cancel("interrupt")
         call.pause()
 

@@ -36,7 +36,7 @@ def cases(draw: st.DrawFn, count: int = 2) -> Case:
     return Case(access, subject, draw(instants()), draw(st.integers(0, 3)), chosen)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(cases())
 def test_invariant_2_the_attenuated_permit_allows_what_both_allow_and_nothing_else(case: Case) -> None:
     a, b = case.permits
@@ -56,7 +56,7 @@ def test_invariant_2_is_not_held_in_vain_since_the_cases_allow_and_refuse_often(
     assert min(seen.values()) > 30
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(cases(count=4))
 def test_invariant_2_each_link_of_a_chain_allows_no_more_than_the_one_before(case: Case) -> None:
     first, *rest = case.permits
@@ -68,19 +68,17 @@ def test_invariant_2_each_link_of_a_chain_allows_no_more_than_the_one_before(cas
     assert allowed == all(map(case.allowed_by, case.permits))
 
 
-@settings(max_examples=80, deadline=None)
+def nameless(permit: Permit) -> Permit:
+    return attrs.evolve(permit, rule="")
+
+
+@settings(max_examples=150, deadline=None)
 @given(cases(count=3))
 def test_invariant_2_neither_order_nor_grouping_nor_repetition_matters(case: Case) -> None:
     a, b, c = case.permits
     assert case.allowed_by(a.attenuate(b)) == case.allowed_by(b.attenuate(a))
-    assert a.attenuate(b).attenuate(c) == a.attenuate(b.attenuate(c))
-    assert attrs.evolve(a.attenuate(a), sig=a.sig) == attrs.evolve(
-        a,
-        action=tuple(dict.fromkeys(a.action)),
-        resource=tuple(dict.fromkeys(a.resource)),
-        subject=tuple(dict.fromkeys(a.subject)),
-        caveats=tuple({(c.name, repr(c.value)): c for c in a.caveats}.values()),
-    )
+    assert nameless(a.attenuate(b).attenuate(c)) == nameless(a.attenuate(b.attenuate(c)))
+    assert nameless(a.attenuate(b).attenuate(a).attenuate(b)) == nameless(a.attenuate(b))
 
 
 @settings(max_examples=100, deadline=None)
@@ -101,7 +99,7 @@ def test_invariant_2_the_earlier_expiry_holds(a: Instant | None, b: Instant | No
     assert (first.attenuate(second).mismatch(access, subject, at) is None) == in_force
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(cases(count=1), values(4), st.text(min_size=1))
 def test_invariant_2_an_unknown_caveat_denies_and_cannot_be_lost(case: Case, value: object, name: str) -> None:
     (permit,) = case.permits

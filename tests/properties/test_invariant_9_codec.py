@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import attrs
 import orjson
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tek_abi
@@ -19,7 +19,7 @@ from tests.strategies import ENCODABLE, json_values, outcomes
 Place: TypeAlias = tuple[str | int, ...]
 
 quick = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 each_type = pytest.mark.parametrize("kind", ENCODABLE, ids=lambda kind: f"{kind.__module__[8:]}.{kind.__name__}")
 
@@ -36,7 +36,7 @@ def typed_places(data: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
             yield from typed_places(item, (*place, index))
     elif attrs.has(type(data)) and not isinstance(data, Blob | Position):
         for field in attrs.fields(type(data)):
-            if field.type != "Value":
+            if field.type not in ("Value", Any):
                 yield from typed_places(getattr(data, field.name), (*place, field.name))
 
 
@@ -83,8 +83,8 @@ def wrong_for(data: Any) -> list[Any]:
         case tuple():
             return ["text", {}, 1, True]
         case Blob():
-            good = {"sha256": data.sha256, "size": data.size}
-            return [data.sha256, {"$blob": {**good, "size": str(data.size)}}, {"$blob": {"sha256": data.sha256}}]
+            text_size = {"sha256": data.sha256, "size": str(data.size)}
+            return [data.sha256, {"$blob": text_size}, {"$blob": {"sha256": data.sha256}}]
         case _:
             return ["text", [], 1, True]
 
@@ -110,7 +110,7 @@ def test_invariant_9_an_outcome_keeps_its_kind(outcome: Outcome) -> None:
     assert type(decoded) is type(outcome)
 
 
-@each_type
+@pytest.mark.parametrize("kind", [kind for kind in ENCODABLE if kind is not Position])
 @quick
 @given(data=st.data())
 def test_invariant_9_an_unknown_field_is_refused_at_every_depth(kind: type[Any], data: st.DataObject) -> None:
@@ -118,7 +118,6 @@ def test_invariant_9_an_unknown_field_is_refused_at_every_depth(kind: type[Any],
     encoded = through_json(CODEC.encode(original))
     objects = [place for place, part in typed_places(original) if attrs.has(type(part)) and present(encoded, place)]
     objects = [place for place in objects if isinstance(at(encoded, place), dict)]
-    assume(objects)
     place = data.draw(st.sampled_from(objects))
     at(encoded, place)["surprise"] = data.draw(st.sampled_from([None, True, "x", {}]))
     with pytest.raises(DecodeError) as refused:
@@ -149,21 +148,23 @@ def test_invariant_9_a_wrong_type_is_refused_and_never_coerced(kind: type[Any], 
     assert refused.value.problem
 
 
-@each_type
+def required(kind: type[Any]) -> list[str]:
+    return [field.name for field in attrs.fields(kind) if field.default is attrs.NOTHING]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ENCODABLE if required(kind) and kind not in (Blob, Position)])
 @quick
 @given(data=st.data())
 def test_invariant_9_a_missing_field_is_refused(kind: type[Any], data: st.DataObject) -> None:
-    required = [field.name for field in attrs.fields(kind) if field.default is attrs.NOTHING]
-    assume(required and kind not in (Blob, Position))
     encoded = through_json(CODEC.encode(data.draw(ENCODABLE[kind]())))
-    missing = data.draw(st.sampled_from(required))
+    missing = data.draw(st.sampled_from(required(kind)))
     del encoded[missing]
     with pytest.raises(DecodeError, match=missing):
         CODEC.decode(encoded, kind)
 
 
 @each_type
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(junk=json_values())
 def test_invariant_9_any_json_decodes_or_is_refused_with_one_error(kind: type[Any], junk: object) -> None:
     try:
@@ -196,13 +197,16 @@ def nested(depth: int) -> Any:
     return value
 
 
+DEEP = nested(100_000)
+
+
 @each_type
 def test_invariant_9_a_value_nested_a_hundred_thousand_deep_is_refused(kind: type[Any]) -> None:
     with pytest.raises(DecodeError):
-        CODEC.decode(nested(100_000), kind)
+        CODEC.decode(DEEP, kind)
     for field in attrs.fields(kind):
         with pytest.raises(DecodeError):
-            CODEC.decode({field.name: nested(100_000)}, kind)
+            CODEC.decode({field.name: DEEP}, kind)
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b'{"a":1}x', b"\xff", b'"\\ud800"', b"[" * 100_000, b"NaN"])
@@ -241,7 +245,7 @@ def test_invariant_9_a_blob_whose_bytes_are_others_is_refused() -> None:
         (tek_abi.Task, {"id": "T", "title": "t", "layer": "x", "steps": [{"argv": ["a", 1]}]}, "steps[0].argv[1]", "1"),
         (tek_abi.Task, {"id": "T", "title": "t", "layer": "x", "env": [["A"]]}, "env[0]", "has 1 items, not 2"),
         (tek_abi.Task, {"id": "T", "title": "t", "layer": "x", "retries": True}, "retries", "whole number: True"),
-        (tek_abi.Task, {"id": "T", "title": "t", "layer": "x", "timeout": 0}, "timeout", "above 0"),
+        (tek_abi.Task, {"id": "T", "title": "t", "layer": "x", "timeout": 0}, "", "timeout is a number above 0"),
         (tek_abi.Permit, {"action": [], "resource": ["*"]}, "", "at least one pattern"),
         (tek_abi.Permit, {"action": ["*"], "resource": ["*"], "expires_at": "2027"}, "", "expires_at"),
         (tek_abi.EffectOutcome, {"position": ["T", 1, 0], "outcome": {"status": "fine"}}, "outcome", "fine"),

@@ -110,7 +110,7 @@ def literal(host: str) -> IPv4Address | IPv6Address | None:
 def _granted(host: str, address: IPv4Address | IPv6Address, permits: Sequence[Permit]) -> bool:
     if literal(host) != address and not (_is_localhost(host) and _is_loopback(address)):
         return False
-    return any(permit.resource and all(_names(pattern, host) for pattern in permit.resource) for permit in permits)
+    return any(all(_names(pattern, host) for pattern in permit.resource) for permit in permits)
 
 
 def _names(pattern: str, host: str) -> bool:

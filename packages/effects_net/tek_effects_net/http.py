@@ -63,14 +63,14 @@ class HttpEffect(Effect[Http]):
         check_headers(request.headers)
         target = read_target(request.method, request.url)
         allowance = Allowance(context.limits, request.timeout or DEFAULT_TIMEOUT, context.cancel)
+        line = Line(allowance, context.cancel)
         try:
-            return self._exchange(request, target, context, allowance)
+            return self._exchange(request, target, context, allowance, line)
         except EffectError as error:
-            # What goes wrong after cancelling goes wrong because of it.
-            allowance.check_cancelled()
-            raise attrs.evolve(error, usage=allowance.usage) from None
+            # A server that has seen some of the request may have acted on it, answer or not.
+            raise attrs.evolve(error, usage=allowance.usage, unknown=line.wrote) from None
 
-    def _exchange(self, request: Http, target: Target, context: Context, allowance: Allowance) -> Applied:
+    def _exchange(self, request: Http, target: Target, context: Context, allowance: Allowance, line: Line) -> Applied:
         from tek_effects_net.exchange import Question, ask
 
         body = _body(request, context)
@@ -78,7 +78,6 @@ class HttpEffect(Effect[Http]):
         addresses = self._addresses(target, request.body, context, allowance)
         revealed = reveal(request.headers, context.secret)
         tls = self._tls if target.resource.scheme == "https" else None
-        line = Line(allowance, context.cancel)
         with ask(Question(target, revealed.headers, body), addresses, line, allowance, tls) as answer:
             if target.resource.method != "HEAD" and answer.status != 304:
                 _check_announced(answer.headers, allowance)

@@ -23,6 +23,8 @@ class Line:
         self._allowance = allowance
         self._lock = Lock()
         self._socket: socket.socket | None = None
+        self.wrote = False
+        """Whether the peer may have seen some of what was written."""
         cancel.on_cancel(self._wake)
 
     def connect(self, addresses: Sequence[str], port: int) -> str:
@@ -43,8 +45,6 @@ class Line:
                 if tried == len(addresses) - 1:
                     raise failure from None
             else:
-                # Cancelling while the handshake is under way makes connect(2) look done.
-                self._allowance.check_cancelled()
                 return address
         raise EffectError("connection", "no address to connect to", self._allowance.usage)
 
@@ -73,6 +73,7 @@ class Line:
         except OSError as error:
             raise self._failure("the connection broke", error) from None
         if not data:
+            # An end that cancelling brought about is not the end of a body.
             self._allowance.check_cancelled()
         return data
 
@@ -80,6 +81,7 @@ class Line:
         """Send all of ``data``."""
         sock = self._open()
         view = memoryview(data)
+        self.wrote = True
         try:
             while view:
                 sock.settimeout(self._allowance.seconds_left())

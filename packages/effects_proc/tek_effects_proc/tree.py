@@ -37,12 +37,15 @@ class Undying(TekError):
 
 @attrs.frozen
 class _Process:
-    """A line of /proc/PID/stat. ``started`` tells two processes with one id apart."""
+    """A line of /proc/PID/stat. ``started`` tells two processes with one id apart.
+
+    The rest may change while it lives, as its parent does when that is killed first.
+    """
 
     pid: int
-    parent: int
-    group: int
-    session: int
+    parent: int = attrs.field(eq=False)
+    group: int = attrs.field(eq=False)
+    session: int = attrs.field(eq=False)
     started: int
 
 

@@ -1,0 +1,299 @@
+"""Building a plan from a document's blocks: queues, tasks, fields, steps (DESIGN section 7)."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Final
+
+import attrs
+
+from tek_abi import Allow, ExecutionPlan, Limit, Queue, Step, Task, layer_of
+from tek_planner.fields import FieldReader, Fields, Need, is_known_key, split_field
+from tek_planner.legacy import numbered, queue_header, task_ids
+from tek_planner.needs import check_needs
+from tek_planner.problems import Problems
+from tek_planner.scan import Block, Break, Fence, Heading, Item
+
+MAX_SCRIPT: Final = 120 * 1024
+"""Bytes of the longest script: the OS takes 128 KiB in one argument."""
+
+MAX_TASKS: Final = 1_000_000
+_TASK: Final = re.compile(r"`(TASK-[0-9]{3,})`(?!`)(.*)$", re.ASCII)
+_QUEUE: Final = re.compile(r"Queue ([A-Z]{1,8}) — (\S.*)$")
+_SHELLS: Final = {"sh": ("sh", "-eu", "-c"), "bash": ("bash", "-euo", "pipefail", "-c")}
+_MISTAKEN: Final = {"shell": "sh", "console": "sh", "zsh": "sh or bash", "sh": "sh", "bash": "bash", "argv": "argv"}
+
+
+@attrs.define
+class _Task:
+    id: str
+    title: str
+    line: int | None = None
+    reader: FieldReader | None = None
+    steps: list[Step] = attrs.field(factory=list)
+
+
+@attrs.define
+class _Queue:
+    name: str
+    line: int
+    tasks: list[_Task] = attrs.field(factory=list)
+    reader: FieldReader | None = None
+
+
+class Builder:
+    """Builds one plan. ``section`` are the lines of a legacy section, by number."""
+
+    def __init__(self, problems: Problems, section: dict[int, str]) -> None:
+        self._problems = problems
+        self._section = section
+        self._document = FieldReader(problems, "document", "document")
+        self._queues: list[_Queue] = []
+        self._letters: dict[str, int] = {}
+        self._tasks: dict[str, list[_Task]] = {}
+        self._described: dict[str, int] = {}
+        self._task: _Task | None = None
+        self._context = "start"
+        self._reader: FieldReader | None = None
+        self._last_item = 0
+        self._legacy_queue: _Queue | None = None
+        self._seen: dict[str, int] = {}
+
+    def build(self, blocks: list[Block]) -> ExecutionPlan:
+        """Return the plan; where problems were noted it is not to be used."""
+        for _, line in sorted(self._section.items()):
+            self._legacy(line)
+        index = 0
+        while index < len(blocks):
+            block = blocks[index]
+            match block:
+                case Heading():
+                    self._heading(block, blocks[index + 1 : index + 2])
+                case Item():
+                    self._item(block, blocks, index)
+                case Fence():
+                    self._reader = None
+                    self._fence(block)
+                case Break():
+                    self._break(block)
+            index += 1
+        return self._plan()
+
+    def _legacy(self, line: str) -> None:
+        name = queue_header(line)
+        if name is not None:
+            self._legacy_queue = _Queue(name, 0)
+            self._queues.append(self._legacy_queue)
+            self._letters.setdefault(name.removeprefix("Queue ")[0], 0)
+        elif self._legacy_queue is not None:
+            for bare in task_ids(line):
+                self._declare(self._legacy_queue, _Task(numbered(bare, self._seen), bare))
+
+    def _declare(self, queue: _Queue, task: _Task) -> None:
+        queue.tasks.append(task)
+        self._tasks.setdefault(task.id.partition("#")[0], []).append(task)
+
+    def _heading(self, heading: Heading, following: list[Block]) -> None:
+        first, self._reader, self._task = self._context == "start", None, None
+        self._context = "other"
+        if heading.text.startswith("`TASK-"):
+            self._task_heading(heading)
+        elif heading.text == "Queue" or heading.text.startswith("Queue "):
+            self._queue_heading(heading)
+        elif first:
+            self._context = "document"
+            self._reader = self._document
+        else:
+            self._lookalike(heading)
+
+    def _lookalike(self, heading: Heading) -> None:
+        text = heading.text.translate({0xA0: " ", 0x2D: "—", 0x2013: "—", 0x2015: "—"})
+        if _QUEUE.match(" ".join(text.split())) or re.match(r"[^\w\s]{0,3}`?TASK-\d{3,}", heading.text):
+            self._problems.add(heading.line, heading.column, "this heading looks like a queue or task, but is neither",
+                               "write ## Queue A — Name with an em dash, or ### `TASK-001` Title with the id in backticks")  # fmt: skip
+
+    def _clean(self, heading: Heading) -> bool:
+        bad = next((i for i, c in enumerate(heading.text) if not c.isprintable() or c == "\xa0"), None)
+        if bad is None:
+            return True
+        self._problems.add(heading.line, heading.column + bad, f"an invisible character U+{ord(heading.text[bad]):04X}",
+                           "type a plain blank, or remove it")  # fmt: skip
+        return False
+
+    def _queue_heading(self, heading: Heading) -> None:
+        match = _QUEUE.match(heading.text)
+        if match is None or not self._clean(heading):
+            if match is None:
+                self._problems.add(heading.line, heading.column, "this heading starts with Queue, but names none",
+                                   "write ## Queue A — Name: capital letters, an em dash (—), a name")  # fmt: skip
+            return
+        if match[1] in self._letters:
+            self._problems.add(heading.line, heading.column, f"Queue {match[1]} is there already", "give each queue its own letter")  # fmt: skip
+            return
+        self._letters[match[1]] = heading.line
+        self._reader = FieldReader(self._problems, f"Queue {match[1]}", "queue")
+        self._queues.append(_Queue(f"Queue {match[1]} — {match[2]}", heading.line, reader=self._reader))
+        self._context = "queue"
+
+    def _task_heading(self, heading: Heading) -> None:
+        match = _TASK.match(heading.text)
+        if match is None:
+            self._problems.add(heading.line, heading.column, "this is not a task's id", "write `TASK-` and three digits or more, in backticks")  # fmt: skip
+            return
+        if not self._clean(heading):
+            return
+        id_, title = match[1], match[2].strip() or match[1]
+        if id_ in self._described:
+            self._problems.add(heading.line, heading.column, f"{id_} has a heading already, on line {self._described[id_]}",
+                               "give the task an id of its own")  # fmt: skip
+            return
+        self._described[id_] = heading.line
+        self._reader = FieldReader(self._problems, id_, "task")
+        self._context = "task"
+        known = self._tasks.get(id_)
+        if known is None:
+            queue = next((q for q in reversed(self._queues) if q.line), None)
+            if queue is None:
+                self._problems.add(heading.line, heading.column, f"{id_} stands under no queue", "put ## Queue A — Name above it")  # fmt: skip
+                return
+            self._declare(queue, _Task(id_, title))
+            known = self._tasks[id_]
+        self._task = known[0]
+        for task in known:
+            task.title, task.line, task.reader, task.steps = title, heading.line, self._reader, self._task.steps
+
+    def _item(self, item: Item, blocks: list[Block], index: int) -> None:
+        if item.line in self._section:
+            return
+        if self._reader is self._document and not self._looks_like_fields(blocks, index):
+            self._reader = None
+        if self._reader is not None and not item.ordered:
+            self._reader.read(item)
+            self._last_item = item.line
+        elif self._context in ("task", "queue") and is_known_key(item.text):
+            self._problems.add(item.line, item.column, "a field stands outside its list",
+                               "move it up, right under the heading, with nothing between")  # fmt: skip
+            self._reader = None
+        else:
+            self._reader = None
+
+    def _looks_like_fields(self, blocks: list[Block], index: int) -> bool:
+        """Whether the list right under the document's heading holds fields; plain points are prose."""
+        if self._last_item:
+            return True
+        for block in blocks[index:]:
+            if not isinstance(block, Item):
+                break
+            if split_field(block.text) is not None:
+                return True
+        return False
+
+    def _break(self, block: Break) -> None:
+        if block.line in self._section:
+            return
+        reading, self._reader = self._reader is not None and self._last_item > 0, None
+        text = self._problems.lines[block.line - 1]
+        if reading and self._context != "other" and (block.line == self._last_item + 1 or text[:1] in " \t"):
+            self._problems.add(block.line, 1, "a field is one line; this would be shown as part of it",
+                               "join the lines, or put a blank line before text at column 1")  # fmt: skip
+        self._last_item = 0
+
+    def _fence(self, fence: Fence) -> None:
+        if self._context != "task" or self._task is None:
+            return
+        language = fence.info.split(None, 1)[0] if fence.info else ""
+        if any(c in language for c in "\\&") or not language.isprintable():
+            self._problems.add(
+                fence.line, 1, "this language is shown as another than it is written", "write it plainly"
+            )
+        elif language in _SHELLS:
+            self._script(fence, _SHELLS[language])
+        elif language == "argv":
+            self._commands(fence)
+        elif language.lower() in _MISTAKEN:
+            self._problems.add(fence.line, 1, f"a block in {language!r} under a task is not run", f"write {_MISTAKEN[language.lower()]}, or text for a block that is only shown")  # fmt: skip
+
+    def _script(self, fence: Fence, shell: tuple[str, ...]) -> None:
+        assert self._task is not None
+        if "\0" in fence.body:
+            self._problems.add(fence.line, 1, "a script holds no NUL", "remove it")
+        elif len(fence.body.encode("utf-8", "replace")) > MAX_SCRIPT:
+            self._problems.add(fence.line, 1, f"this script is longer than {MAX_SCRIPT} bytes", "put it into a file and run that")  # fmt: skip
+        else:
+            self._task.steps.append(Step((*shell, fence.body), "block", None, fence.line))
+
+    def _commands(self, fence: Fence) -> None:
+        assert self._task is not None
+        for number, line in enumerate(fence.body.split("\n"), fence.line + 1):
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            try:
+                words = shlex.split(line)
+            except ValueError as error:
+                self._problems.add(number, 1, f"this command cannot be split into words: {error}", "close the quote")
+                continue
+            if words and "\0" not in line:
+                self._task.steps.append(Step(tuple(words), "block", None, number))
+
+    def _plan(self) -> ExecutionPlan:
+        document = self._document.fields
+        places: dict[str, list[Need]] = {}
+        queues = tuple(self._queue(queue, document, places) for queue in self._queues)
+        if sum(len(queue.tasks) for queue in queues) > MAX_TASKS:
+            self._problems.add(1, 1, f"a plan has at most {MAX_TASKS} tasks", "split it")
+        check_needs(queues, places, self._problems)
+        return ExecutionPlan(queues, _allow(document.allow), document.budget)
+
+    def _queue(self, queue: _Queue, document: Fields, places: dict[str, list[Need]]) -> Queue:
+        fields = queue.reader.fields if queue.reader else Fields()
+        self._narrower(fields, document.budget, queue.name)
+        if fields.needs:
+            places[queue.name] = fields.needs
+        parent = fields.budget.inherit(document.budget)
+        tasks = tuple(self._make_task(task, fields, document, parent, places) for task in queue.tasks)
+        needs = tuple(dict.fromkeys(need.name for need in fields.needs))
+        return Queue(queue.name, tasks, needs, _allow(fields.allow), fields.budget, queue.line or None)
+
+    def _make_task(
+        self, task: _Task, queue: Fields, document: Fields, parent: Limit, places: dict[str, list[Need]]
+    ) -> Task:
+        fields = task.reader.fields if task.reader else Fields()
+        self._narrower(fields, parent, task.id)
+        if fields.needs:
+            places[task.id] = fields.needs
+        levels = (fields, queue, document)
+        env = {**document.env, **queue.env, **fields.env}
+        return Task(
+            id=task.id,
+            title=task.title,
+            layer=_first(levels, "layer") or layer_of(task.id),
+            needs=tuple(dict.fromkeys(need.name for need in fields.needs)),
+            agent=_first(levels, "agent"),
+            allow=_allow(fields.allow),
+            budget=fields.budget,
+            timeout=_first(levels, "timeout"),
+            retries=_first(levels, "retries") or 0,
+            env=tuple(env.items()),
+            cwd=_first(levels, "cwd"),
+            inputs=fields.inputs,
+            outputs=fields.outputs,
+            idempotent=_first(levels, "idempotent") or False,
+            steps=tuple(task.steps),
+            line=task.line,
+        )
+
+    def _narrower(self, fields: Fields, parent: Limit, owner: str) -> None:
+        wider = fields.budget.wider_than(parent)
+        if wider is not None:
+            line, column = fields.budget_line
+            self._problems.add(line, column, f"the budget of {owner} is wider than the one above it in {wider}",
+                               f"lower it to {wider}={parent[wider]} or less, or raise the one above")  # fmt: skip
+
+
+def _allow(allow: list[Allow]) -> tuple[Allow, ...]:
+    return tuple(allow)
+
+
+def _first(levels: tuple[Fields, ...], name: str) -> object:
+    return next((value for fields in levels if (value := getattr(fields, name)) is not None), None)

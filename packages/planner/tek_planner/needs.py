@@ -1,0 +1,89 @@
+"""Checking needs: every name must exist, and nothing may wait for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+from tek_abi import Queue
+from tek_planner.fields import Need
+from tek_planner.problems import Problems
+
+_Node: TypeAlias = tuple[str, str]
+
+
+def check_needs(queues: Sequence[Queue], places: Mapping[str, Sequence[Need]], problems: Problems) -> None:
+    """Note unknown names and the first circle. ``places`` has the needs of each task id and queue name with their
+    places. Linear in tasks and needs, without recursion.
+    """
+    tasks: dict[str, list[str]] = {}
+    for queue in queues:
+        for task in queue.tasks:
+            for name in {task.id, task.id.partition("#")[0]}:
+                tasks.setdefault(name, []).append(task.id)
+    letters = {queue.letter for queue in queues}
+    known = True
+    for needs in places.values():
+        for need in needs:
+            if need.name not in letters and need.name not in tasks:
+                known = False
+                problems.add(need.line, need.column, f"{need.name} is neither a task nor a queue of this plan",
+                             "name one that is there")  # fmt: skip
+    if known and places:
+        _check_circles(queues, tasks, letters, places, problems)
+
+
+def _check_circles(
+    queues: Sequence[Queue],
+    tasks: Mapping[str, list[str]],
+    letters: set[str],
+    places: Mapping[str, Sequence[Need]],
+    problems: Problems,
+) -> None:
+    waits: dict[_Node, list[_Node]] = {}
+
+    def targets(names: Sequence[str], owner: str) -> Iterator[_Node]:
+        for name in names:
+            if name in letters:
+                yield ("queue", name)
+            else:
+                yield from (("task", id_) for id_ in tasks[name] if id_ != owner or name == owner)
+
+    for index, queue in enumerate(queues):
+        gate = ("gate", f"{queue.letter} {index}")
+        if queue.needs:
+            waits[gate] = list(targets(queue.needs, ""))
+        waits.setdefault(("queue", queue.letter), []).extend(("task", task.id) for task in queue.tasks)
+        for task in queue.tasks:
+            if task.needs or queue.needs:
+                waits["task", task.id] = [*targets(task.needs, task.id), *([gate] if queue.needs else [])]
+    circle = _circle(waits)
+    if circle:
+        names = [name if kind == "task" else f"Queue {name.partition(' ')[0]}" for kind, name in circle]
+        path = [name for index, name in enumerate(names) if index == 0 or name != names[index - 1]]
+        place = next((places[n][0] for n in (*path, *(q.name for q in queues)) if places.get(n)), None)
+        if place is not None:
+            problems.add(
+                place.line, place.column, f"these need each other: {' -> '.join(path)}", "remove one of the needs"
+            )
+
+
+def _circle(waits: Mapping[_Node, Sequence[_Node]]) -> list[_Node]:
+    """Return nodes that wait for each other, the first once more at the end; empty where there are none."""
+    done: set[_Node] = set()
+    for start in waits:
+        if start in done:
+            continue
+        path: dict[_Node, Iterator[_Node]] = {start: iter(waits[start])}
+        while path:
+            node = next(reversed(path))
+            following = next((n for n in path[node] if n not in done), None)
+            if following is None:
+                done.add(node)
+                del path[node]
+            elif following in path:
+                nodes = list(path)
+                return [*nodes[nodes.index(following) :], following]
+            else:
+                path[following] = iter(waits.get(following, ()))
+    return []

@@ -1,0 +1,203 @@
+"""The scanner: which lines are headings, fences and lists at the top level of the document, as CommonMark has it.
+
+It runs once over the lines and decides on the safe side: whatever looks like task syntax and would not be rendered as
+such (nested, indented, inside HTML) is an error, never silently run and never silently passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, TypeAlias
+
+import attrs
+
+from tek_planner.problems import Problems
+
+
+@attrs.frozen
+class Heading:
+    """An ATX heading at column 1. ``text`` has no closing ``#``; ``column`` is where it starts."""
+
+    line: int
+    level: int
+    text: str
+    column: int
+
+
+@attrs.frozen
+class Fence:
+    """A closed fenced block at column 1. ``body`` has LF line ends."""
+
+    line: int
+    info: str
+    body: str
+
+
+@attrs.frozen
+class Item:
+    """One item of a list at column 1, on one line. ``column`` is where its text starts."""
+
+    line: int
+    text: str
+    column: int
+    ordered: bool = False
+
+
+@attrs.frozen
+class Break:
+    """Any other content: it ends a field list."""
+
+    line: int
+
+
+Block: TypeAlias = Heading | Fence | Item | Break
+
+_HEADING: Final = re.compile(r"(#{1,6})(?:[ \t]+(.*))?$")
+_FENCE: Final = re.compile(r"(`{3,}|~{3,})[ \t]*(.*)$")
+_ITEM: Final = re.compile(r"([-*+]|\d{1,9}[.)])([ \t]+)(\S.*)$")
+_MARKERS: Final = re.compile(r"(?:[ \t]{0,64}(?:>|[-*+](?=[ \t])|\d{1,9}[.)](?=[ \t]))){0,64}[ \t]*")
+_TASK_LOOK: Final = re.compile(r"#{1,6}[ \t]*(?:`TASK-|Queue[ \t])")
+_RUNNABLE: Final = ("sh", "bash", "argv")
+_HTML: Final = (
+    (re.compile(r" {0,3}<(?:script|pre|style|textarea)(?:[ \t>]|$)", re.I), re.compile(r"</(?:script|pre|style|textarea)>", re.I)),
+    (re.compile(r" {0,3}<!--"), re.compile(r"-->")),
+    (re.compile(r" {0,3}<\?"), re.compile(r"\?>")),
+    (re.compile(r" {0,3}<![A-Za-z]"), re.compile(r">")),
+    (re.compile(r" {0,3}<!\[CDATA\["), re.compile(r"\]\]>")),
+    (re.compile(r" {0,3}</?[A-Za-z][A-Za-z0-9-]*(?:[ \t/>]|$)"), None),
+)  # fmt: skip
+
+
+def is_task_like(line: str) -> bool:
+    """Whether a line shows task syntax behind indentation, quote and list marks."""
+    rest = line[_marks(line) :]
+    if _TASK_LOOK.match(rest):
+        return True
+    fence = _FENCE.match(rest)
+    return fence is not None and _language(fence[2]) in _RUNNABLE
+
+
+def _marks(line: str) -> int:
+    match = _MARKERS.match(line)
+    return match.end() if match else 0
+
+
+def _language(info: str) -> str:
+    words = info.split(None, 1)
+    return words[0].lower() if words else ""
+
+
+class Scanner:
+    """Scans the lines of one document into blocks."""
+
+    def __init__(self, lines: list[str], problems: Problems) -> None:
+        self._lines = lines
+        self._problems = problems
+        self._at = 0
+        self._blocks: list[Block] = []
+        self._after_item = False
+
+    def scan(self) -> list[Block]:
+        """Return the document's top-level blocks, in order."""
+        while self._at < len(self._lines):
+            self._line(self._lines[self._at])
+        return self._blocks
+
+    def _line(self, line: str) -> None:
+        number = self._at + 1
+        if not line.strip(" \t"):
+            self._at += 1
+            return
+        fence = _FENCE.match(line)
+        if fence is not None and not (fence[1][0] == "`" and "`" in fence[2]):
+            self._fence(number, fence)
+            return
+        heading = _HEADING.match(line)
+        if heading is not None:
+            self._heading(number, heading)
+        elif (start := _html_start(line)) is not None:
+            self._html(number, start[1])
+            return
+        elif (item := _ITEM.match(line)) is not None and not _is_rule(line):
+            self._item(number, item, line)
+        else:
+            self._other(number, line)
+        self._at += 1
+
+    def _heading(self, number: int, match: re.Match[str]) -> None:
+        raw = (match[2] or "").strip(" \t")
+        text = _without_closing(raw)
+        column = (match.start(2) if match[2] is not None else match.end(1)) + 1
+        self._blocks.append(Heading(number, len(match[1]), text, column))
+        self._after_item = False
+
+    def _fence(self, number: int, opening: re.Match[str]) -> None:
+        mark, length = opening[1][0], len(opening[1])
+        closing = re.compile(rf" {{0,3}}{re.escape(mark)}{{{length},}}[ \t]*$")
+        end = self._at + 1
+        while end < len(self._lines) and not closing.match(self._lines[end]):
+            end += 1
+        if end == len(self._lines):
+            self._problems.add(number, 1, "this fence is never closed", f"close it with {opening[1]} at column 1")
+        elif self._lines[end].startswith(" "):
+            self._problems.add(
+                end + 1, 1, "this fence is closed by an indented line", "start the closing fence at column 1"
+            )
+        body = "".join(line + "\n" for line in self._lines[self._at + 1 : end])
+        self._blocks.append(Fence(number, opening[2].strip(), body))
+        self._after_item = False
+        self._at = end + 1
+
+    def _html(self, number: int, end: re.Pattern[str] | None) -> None:
+        """Pass over raw HTML; task syntax in it is an error, for it is not rendered as such."""
+        self._blocks.append(Break(number))
+        self._after_item = False
+        first = True
+        while self._at < len(self._lines):
+            line = self._lines[self._at]
+            if end is None and not line.strip(" \t"):
+                return
+            if not first and (is_task_like(line) or _TASK_LOOK.match(line)):
+                self._problems.add(self._at + 1, 1, "task syntax inside raw HTML is not rendered, so it is not run",
+                                   "end the HTML above, or move the task out of it")  # fmt: skip
+            self._at += 1
+            if end is not None and end.search(line):
+                return
+            first = False
+
+    def _item(self, number: int, match: re.Match[str], line: str) -> None:
+        if is_task_like(line):
+            self._problems.add(number, match.start(3) + 1, "task syntax inside a list item is not a task",
+                               "start it at column 1, outside the list")  # fmt: skip
+        self._blocks.append(Item(number, match[3].rstrip(" \t"), match.start(3) + 1, match[1][0].isdigit()))
+        self._after_item = True
+
+    def _other(self, number: int, line: str) -> None:
+        marks = _marks(line)
+        if is_task_like(line) and marks:
+            self._problems.add(number, marks + 1, "nested or indented task syntax is not run", "start it at column 1")
+        below = self._lines[number] if number < len(self._lines) else ""
+        if re.match(r" {0,3}(?:=+|-+)[ \t]*$", below) and re.match(
+            r"[ \t]{0,3}(?:`TASK-[0-9]|Queue[ \t]+[A-Z]+[ \t]+—)", line
+        ):
+            self._problems.add(
+                number, 1, "an underlined heading does not declare a task", "write it as ### at column 1"
+            )
+        self._blocks.append(Break(number))
+
+
+def _html_start(line: str) -> tuple[re.Pattern[str], re.Pattern[str] | None] | None:
+    """Return the kind of HTML block that a line opens: what starts it, and what ends it (``None`` for a blank line)."""
+    return next((kind for kind in _HTML if kind[0].match(line)), None)
+
+
+def _without_closing(text: str) -> str:
+    bare = text.rstrip("#")
+    if bare == text:
+        return text
+    return bare.rstrip(" \t") if not bare or bare[-1] in " \t" else text
+
+
+def _is_rule(line: str) -> bool:
+    bare = line.replace(" ", "").replace("\t", "")
+    return len(bare) >= 3 and bare[0] in "-*_" and bare == bare[0] * len(bare)
