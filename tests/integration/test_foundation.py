@@ -141,9 +141,10 @@ class TestExamples:
             "Queue C — Watch and close": ["TASK-054", "TASK-062"],
         }
 
-    def test_the_hooks_of_the_legacy_example_override_those_of_their_queues(self, tmp_path: Path) -> None:
+    def test_the_hooks_of_the_legacy_example_override_those_of_their_queues(self) -> None:
         path = EXAMPLES / "legacy/config/hooks.json"
-        hooked = attach_hooks(planned("legacy"), read_hooks(path.read_bytes(), str(path)))
+        hooked, warnings = attach_hooks(planned("legacy"), read_hooks(path.read_bytes(), str(path)))
+        assert warnings == ()
         steps = {task.id: [step.argv[0] for step in task.steps] for _, task in hooked.tasks()}
         assert steps == {
             "TASK-001": ["printf"], "TASK-002": ["ls", "grep"], "TASK-022": ["printf"],
