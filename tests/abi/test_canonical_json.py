@@ -69,10 +69,10 @@ Pair = namedtuple("Pair", "a b")  # noqa: PYI024  # the untyped form is the one 
         (Pair(1, 2), "", "Pair is not a value"),
         (object(), "", "object is not a value"),
     ],
-    ids=repr_short if (repr_short := lambda value: str(value)[:20] if isinstance(value, str) else "") else None,
+    ids=lambda value: "" if not isinstance(value, str) else value.encode("ascii", "replace").decode()[:20],
 )
 def test_what_has_no_canonical_form_is_refused_with_its_place(value: Any, where: str, problem: str) -> None:
-    with pytest.raises(ValueNotAllowed, match="") as refused:
+    with pytest.raises(ValueNotAllowed) as refused:
         canonical(value)
     assert refused.value.where == where
     assert problem in refused.value.problem
@@ -108,7 +108,7 @@ def test_a_value_that_holds_itself_is_refused() -> None:
         (None, "74234e98afe7498fb5daf1f36ac2d78acc339464f950703b8c019892f982b90b"),
         ([], "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"),
         ({}, "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"),
-        ({"b": [1, True, None], "a": "€"}, "4711d2bbdcbce40cf1fe0c5e8b49c15d3e1ea97b2d1bb4d4a8a0e54ea2ab5b8a"),
+        ({"b": [1, True, None], "a": "€"}, "7bcc538b94cb3c570c0cc48e03f84f6f5c2e663b6a8b9e99df53456691625086"),
     ],
 )
 def test_digests_never_change(value: Value, expected: str) -> None:
@@ -118,4 +118,4 @@ def test_digests_never_change(value: Value, expected: str) -> None:
 
 def test_idempotence_keys_never_change_and_leave_out_the_attempt() -> None:
     keys = {idempotence_key("run", Position("TASK-001", n, (0, 1, 2)), "fs.write", 1, "0" * 64) for n in (1, 2)}
-    assert keys == {"x"}
+    assert keys == {"e5ffc1835881b04d539334c8771696a3166174c56c0faa9d49b8bbab51445e40"}

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tek_abi import parse_rule
 from tek_effects_net import Unreachable, allowed_addresses, system_resolve
 from tests.effects_net.servers import ANYWHERE, net_permit
 
@@ -35,6 +36,20 @@ def test_a_name_may_lead_to_no_other_address_even_where_a_permit_names_it(addres
         refused = allowed_addresses("example.org", [address], [permit])
         assert isinstance(refused, Unreachable)
         assert refused.address == address
+
+
+@pytest.mark.parametrize("address", NOT_PUBLIC)
+def test_a_refusal_says_what_to_name_where_something_can_be_named(address: str) -> None:
+    refused = allowed_addresses("example.org", [address], [ANYWHERE])
+    assert isinstance(refused, Unreachable)
+
+    if "%" in address:
+        assert refused.named is None
+    else:
+        assert refused.named is not None
+        parse_rule(f"net.http:http://{refused.named}:80/**")
+        named = refused.named.strip("[]")
+        assert allowed_addresses(refused.named, [named], [net_permit(f"http://{refused.named}/**")]) == (named,)
 
 
 def test_one_bad_address_refuses_the_whole_answer() -> None:
@@ -122,7 +137,8 @@ _EMBEDDED = st.builds(
 def test_what_is_allowed_is_global_unicast(address: IPv4Address | IPv6Address) -> None:
     if not isinstance(allowed_addresses("example.org", [str(address)], [ANYWHERE]), Unreachable):
         assert address.is_global
-        assert not (address.is_multicast or address.is_reserved)
+        assert not address.is_multicast
+        assert not address.is_reserved
 
 
 @given(_EMBEDDED)

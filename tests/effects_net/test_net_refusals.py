@@ -59,6 +59,13 @@ def test_a_name_that_is_granted_does_not_grant_where_it_leads(serve: Serve) -> N
     assert not server.calls
 
 
+def test_where_nothing_can_grant_it_a_refusal_says_so() -> None:
+    client = Client(Names(odd__example=[["fe80::1%lo"]]))
+
+    with pytest.raises(EffectRefused, match=r"leads to fe80::1%lo, which is link-local, and no rule can grant that"):
+        client.ask(Http("GET", "http://odd.example/"), ANYWHERE)
+
+
 @pytest.mark.parametrize("answer", [["8.8.8.8", "127.0.0.1"], ["127.0.0.1", "8.8.8.8"], ["8.8.8.8", "::ffff:7f00:1"]])
 def test_a_mixed_answer_is_refused_whole(serve: Serve, answer: list[str]) -> None:
     server = serve(says(OK))

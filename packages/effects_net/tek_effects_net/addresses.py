@@ -60,13 +60,13 @@ _NOT_PUBLIC = tuple(
 class Unreachable:
     """Why a host may not be connected to: the first address of its answer that is not allowed.
 
-    ``named`` is the host that a permit would have to name for it.
+    ``named`` is the host that a permit would have to name and a request to ask for, ``None`` where there is none.
     """
 
     host: str
     address: str
     why: str
-    named: str
+    named: str | None
 
     def __str__(self) -> str:
         return f"{self.host} leads to {self.address}, which is {self.why}"
@@ -82,7 +82,7 @@ def allowed_addresses(host: str, addresses: Sequence[str], permits: Sequence[Per
         try:
             address = ip_address(text)
         except ValueError:
-            return Unreachable(host, text, "not an address", host)
+            return Unreachable(host, text, "not an address", None)
         why = not_public(address)
         if why is not None and not _granted(host, address, permits):
             return Unreachable(host, text, why, _name_for(host, address))
@@ -120,10 +120,14 @@ def _names(pattern: str, host: str) -> bool:
         return False
 
 
-def _name_for(host: str, address: IPv4Address | IPv6Address) -> str:
+def _name_for(host: str, address: IPv4Address | IPv6Address) -> str | None:
     if _is_localhost(host) and _is_loopback(address):
         return host
-    return f"[{address}]" if address.version == 6 else str(address)
+    if isinstance(address, IPv4Address):
+        return str(address)
+    if address.scope_id is not None:
+        return None
+    return f"[{address}]" if address.ipv4_mapped is None else str(address.ipv4_mapped)
 
 
 def _is_localhost(host: str) -> bool:

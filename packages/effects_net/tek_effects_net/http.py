@@ -117,9 +117,11 @@ def _access(target: Target, body: Blob | None) -> Access:
 
 
 def _refusal(target: Target, unreachable: Unreachable) -> str:
-    resource = target.resource
-    grant = f"net.http:{resource.method} {resource.scheme}://{unreachable.named}:{resource.port}/**"
-    way = f"ask for {unreachable.named} itself, with" if unreachable.named != resource.host else "grant it by name:"
+    resource, named = target.resource, unreachable.named
+    if named is None:
+        return f"{resource} refused: {unreachable}, and no rule can grant that"
+    grant = f"net.http:{resource.method} {resource.scheme}://{named}:{resource.port}/**"
+    way = "grant it by name:" if named == resource.host else f"ask for {named} itself, with"
     return f"{resource} refused: {unreachable}, and no rule grants that by name; {way} --allow {shlex.quote(grant)}"
 
 
