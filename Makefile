@@ -40,7 +40,7 @@ bench: .venv/dev.stamp ## run every comparison in benchmarks/
 clean: ## remove .venv, caches, and what the examples have written
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	rm -rf examples/*/out examples/*/runs
-	find packages tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp says that its packages stand as pyproject.toml names them. An environment that was moved or copied here, or
 # whose Python is gone, is made anew: it would run the code of the folder where it was made.

@@ -26,7 +26,7 @@ def nested(depth: int) -> Any:
 @settings(max_examples=300, deadline=None)
 @given(values(20))
 def test_canonical_bytes_are_those_of_rfc_8785(value: Value) -> None:
-    assert canonical(value) == rfc8785.dumps(value)  # type: ignore[arg-type]  # rfc8785 names the same types otherwise
+    assert canonical(value) == rfc8785.dumps(value)
 
 
 @settings(max_examples=300, deadline=None)
@@ -34,8 +34,7 @@ def test_canonical_bytes_are_those_of_rfc_8785(value: Value) -> None:
 def test_what_is_not_refused_is_written_as_rfc_8785_writes_it_and_read_back_the_same(value: Any) -> None:
     try:
         written = canonical(value)
-    except ValueNotAllowed as refused:
-        assert refused.problem
+    except ValueNotAllowed:
         return
     assert written == rfc8785.dumps(value)
     assert orjson.loads(written) == value
@@ -45,7 +44,7 @@ class Colour(enum.StrEnum):
     RED = "red"
 
 
-Pair = namedtuple("Pair", "a b")  # noqa: PYI024  # the untyped form is the one under test
+Pair = namedtuple("Pair", "a b")  # the untyped form is the one under test
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def test_a_denial_is_a_permission_error_with_its_reason_and_what_would_grant_it(
     assert isinstance(error, PermissionError)
     assert not isinstance(error, BudgetDenied)
     assert error.reason is reason
-    assert str(error) == "fs.write on $WORKSPACE/a is granted by no rule; add `fs.write:a`"
+    assert str(error) == "fs.write on $WORKSPACE/a is granted by no rule\n  to grant it: add `fs.write:a`"
 
 
 def test_a_denial_for_want_of_budget_has_the_numbers() -> None:

@@ -158,13 +158,16 @@ class Client:
         secrets: dict[str, str] | None = None,
     ) -> Applied:
         permits = permits or (LOOPBACK,)
-        (access,) = self.effect.accesses(request)
+        access, *_ = self.effect.accesses(request)
         covering = tuple(permit for permit in permits if permit.mismatch(access, SUBJECT, AT) is None)
         if not covering:
             raise NotGranted(access.resource)
         secret = (secrets or {}).get
         return self.effect.apply(
-            request, Context(limits, covering, cancel or Cancel(), self.blobs, "key", secret=secret)
+            request,
+            Context(
+                limits, covering, cancel or Cancel(), self.blobs, "key", covering=lambda _: covering, secret=secret
+            ),
         )
 
     def ask(self, request: Http, *permits: Permit, **more: Any) -> Response:

@@ -38,7 +38,7 @@ class Commands:
         covers: Callable[[Access], bool] = lambda access: False,
     ) -> Applied:
         self.effect.accesses(request)
-        context = Context(limits, (), cancel or Cancel(), self.blobs, "key", covers, self.secrets.get)
+        context = Context(limits, (), cancel or Cancel(), self.blobs, "key", covers, secret=self.secrets.get)
         return self.effect.apply(request, context)
 
     def run(self, *argv: str, limits: Budget = PLENTY, **more: Any) -> Exit:

@@ -84,9 +84,12 @@ class Failed:
 
 @attrs.frozen
 class Cancelled:
-    """The effect was stopped because nobody waits for it any more. ``by`` is race, timeout or interrupt."""
+    """The effect was stopped because nobody waits for it any more. ``by`` is race, timeout or interrupt;
+    ``unknown`` is set where it may have happened all the same.
+    """
 
     by: str = ""
+    unknown: bool = False
 
 
 Outcome: TypeAlias = Ok | Denied | Failed | Cancelled

@@ -7,6 +7,7 @@ from typing import Final
 import attrs
 
 from tek_abi import BudgetExhausted, Cancelled, Denial, Denied, Failed, Failure, TekError
+from tek_abi.outcome import DenialCode
 from tek_abi.vocabulary.net import Response
 from tek_abi.vocabulary.proc import Exit
 
@@ -18,7 +19,8 @@ class EffectDenied(TekError, PermissionError):
     reason: Denial
 
     def __str__(self) -> str:
-        return f"{self.reason.message}; {self.reason.grant}" if self.reason.grant else self.reason.message
+        grant = f"\n  to grant it: {self.reason.grant}" if self.reason.grant else ""
+        return self.reason.message + grant
 
 
 @attrs.define(str=False)
@@ -97,7 +99,9 @@ def exception_for(outcome: Denied | Failed | Cancelled) -> Exception:
         case Denied(reason):
             return EffectDenied(reason) if reason.exhausted is None else BudgetDenied(reason, reason.exhausted)
         case Failed(Failure(_, message, BudgetExhausted() as exhausted)):
-            denial = Denial("budget" if exhausted.account == "task" else "ceiling", message, "budget", "", exhausted)
+            code: DenialCode = "budget" if exhausted.account == "task" else "ceiling"
+            grant = f"a larger {exhausted.dimension} in the Budget of the {exhausted.account}"
+            denial = Denial(code, message, "budget", grant, exhausted)
             return BudgetDenied(denial, exhausted)
         case Failed(error):
             return _BY_CODE.get(error.code, EffectFailed)(error)

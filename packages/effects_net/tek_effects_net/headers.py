@@ -47,6 +47,11 @@ def check_headers(headers: Sequence[tuple[str, str]]) -> None:
         raise ValueError(f"the headers hold more than {_LIMIT} bytes")
 
 
+def secret_names(headers: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the operator's variables that a request takes as secrets, in its order."""
+    return [match[2] for _, value in headers if (match := _SECRET.fullmatch(value))]
+
+
 @attrs.frozen
 class Revealed:
     """Headers as sent, and the values that must not come back: each with the name that stands for it."""

@@ -14,11 +14,21 @@ from tek_abi.canonical import MAX_INTEGER
 from tek_abi.vocabulary.net import Http, Response
 from tek_effects_net.addresses import Unreachable, allowed_addresses
 from tek_effects_net.allowance import Allowance
-from tek_effects_net.headers import Revealed, check_headers, reveal
+from tek_effects_net.headers import Revealed, check_headers, reveal, secret_names
 from tek_effects_net.line import Line
 from tek_effects_net.resolver import Resolve, resolve_within
 from tek_effects_net.target import Target, read_target
-from tek_kernel.effect import Applied, Context, Cost, Effect, EffectError, EffectRefused, SideEffect
+from tek_kernel.effect import (
+    Applied,
+    Context,
+    Cost,
+    Effect,
+    EffectCancelled,
+    EffectError,
+    EffectRefused,
+    SideEffect,
+    secret_access,
+)
 
 DEFAULT_TIMEOUT = 30_000
 """Milliseconds for a whole exchange where the request names none."""
@@ -51,7 +61,8 @@ class HttpEffect(Effect[Http]):
         check_headers(request.headers)
         if request.timeout is not None and request.timeout < 1:
             raise ValueError("a timeout is one millisecond or more")
-        return (_access(read_target(request.method, request.url), request.body),)
+        target = _access(read_target(request.method, request.url), request.body)
+        return (target, *map(secret_access, secret_names(request.headers)))
 
     def cost(self, request: Http) -> Cost:
         """Reserve the timeout, and all bytes that are to be had: nobody knows a response's size beforehand."""
@@ -69,6 +80,8 @@ class HttpEffect(Effect[Http]):
         except EffectError as error:
             # A server that has seen some of the request may have acted on it, answer or not.
             raise attrs.evolve(error, usage=allowance.usage, unknown=line.wrote) from None
+        except EffectCancelled as stopped:
+            raise attrs.evolve(stopped, unknown=line.wrote) from None
 
     def _exchange(self, request: Http, target: Target, context: Context, allowance: Allowance, line: Line) -> Applied:
         from tek_effects_net.exchange import Question, ask
@@ -92,7 +105,7 @@ class HttpEffect(Effect[Http]):
             addresses: tuple[str, ...] = (target.address,)
         else:
             addresses = resolve_within(self._resolve, host, port, allowance, context.cancel)
-        allowed = allowed_addresses(host, addresses, context.permits)
+        allowed = allowed_addresses(host, addresses, context.covering(_access(target, body)))
         if isinstance(allowed, Unreachable):
             raise EffectRefused(_access(target, body), _refusal(target, allowed))
         return allowed

@@ -16,13 +16,13 @@ from tek_abi.quantity import show_duration, show_size
 from tek_abi.vocabulary.proc import Exec, Exit
 from tek_effects_proc.child import Child, Usage, start
 from tek_effects_proc.command import check_command
-from tek_effects_proc.environment import allowed, child_environment
+from tek_effects_proc.environment import allowed, child_environment, secret_names
 from tek_effects_proc.output import Output
 from tek_effects_proc.program import SEARCH, find_program
 from tek_effects_proc.tree import Undying
 from tek_effects_proc.watch import Stop, Wake, drain, watch
 from tek_effects_proc.workspace import Workspace, listing
-from tek_kernel.effect import Applied, Context, Cost, Effect, EffectCancelled, EffectError, SideEffect
+from tek_kernel.effect import Applied, Context, Cost, Effect, EffectCancelled, EffectError, SideEffect, secret_access
 
 
 def process_effects(workspace: str | os.PathLike[str], environ: Mapping[str, str]) -> tuple[Effect[Any], ...]:
@@ -53,12 +53,14 @@ class ExecEffect(Effect[Exec]):
         return SideEffect.ONCE
 
     def accesses(self, request: Exec) -> tuple[Access, ...]:
-        """The program with its arguments, and a directory that is not the workspace itself."""
+        """The program with its arguments, a directory that is not the workspace itself, and secrets by name."""
         check_command(request)
         argv = (self.workspace.program(request.argv[0], request.cwd), *request.argv[1:])
         program = Access("proc.exec", "proc", shlex.join(argv), argv)
+        secrets = tuple(secret_access(name) for name in secret_names(request.env))
         directory = self.workspace.directory(request.cwd)
-        return (program,) if directory == self.workspace.canonical(".") else (program, listing(directory))
+        listed = () if directory == self.workspace.canonical(".") else (listing(directory),)
+        return (program, *listed, *secrets)
 
     def cost(self, request: Exec) -> Cost:
         """Any time up to the timeout, and any output."""
@@ -108,13 +110,13 @@ def _run(child: Child, output: Output, deadline: float, wake: int) -> tuple[Stop
 
 def _answer(request: Exec, context: Context, child: Child, output: Output, stop: Stop, usage: Usage) -> Applied:
     spent = Budget(io=output.taken)
-    if stop is Stop.CANCELLED:
-        raise EffectCancelled(spent)
     stdout, stderr = output.stdout.keep(context.blobs), output.stderr.keep(context.blobs)
     obs: dict[str, Value] = {"pid": child.pid, "cpu_ms": usage.cpu_ms}
     if stop is not Stop.ENDED:
-        captured = {"stdout": _reference(stdout), "stderr": _reference(stderr)}
-        _stopped(request, context.limits, stop, spent, {**obs, **captured})
+        captured: Value = {**obs, "stdout": _reference(stdout), "stderr": _reference(stderr)}
+        if stop is Stop.CANCELLED:
+            raise EffectCancelled(spent, captured)
+        _stopped(request, context.limits, stop, spent, captured)
     return Applied(Exit(usage.code, stdout, stderr, usage.signal), spent, obs)
 
 

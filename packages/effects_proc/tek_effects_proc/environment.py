@@ -44,6 +44,11 @@ def child_environment(
     return Environment(variables, secrets)
 
 
+def secret_names(asked: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the operator's variables that a request takes as secrets, in its order."""
+    return [text.removeprefix(SECRET) for _, text in asked if text.startswith(SECRET)]
+
+
 def _secret(source: str, variable: str, secret: Callable[[str], str | None]) -> bytes:
     value = secret(source)
     if value is None:

@@ -109,5 +109,12 @@ class Pipeline:
 
 
 def _is_unknown(flight: Flight, settled: Settled) -> bool:
-    outcome = settled.entry.outcome
-    return flight.side_effect is SideEffect.ONCE and isinstance(outcome, Failed) and outcome.error.unknown
+    if flight.side_effect is not SideEffect.ONCE:
+        return False
+    match settled.entry.outcome:
+        case Failed(error):
+            return error.unknown
+        case Cancelled(_, unknown):
+            return unknown
+        case _:
+            return False

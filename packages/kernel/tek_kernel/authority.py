@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from functools import reduce
+from itertools import product
 
 import attrs
 
 from tek_abi import Access, Allow, Denial, ExecutionPlan, Instant, Mismatch, Permit, Policy, Queue, Subject, Task
 from tek_abi.pattern import match_path
-from tek_abi.permit import family_of, match_action, show_rule
+from tek_abi.permit import family_of, match_action, show_path, show_rule
 from tek_abi.policy import PROTECTED
 from tek_kernel.signature import NO_KEYS, Verifier
 
@@ -42,6 +44,10 @@ class _Level:
     line: int | None
     families: frozenset[str]
     rules: tuple[Permit, ...]
+
+    def names(self, access: Access) -> bool:
+        """Whether this level narrows the access's family."""
+        return access.family in self.families or access.action in self.families
 
 
 class Authority:
@@ -125,6 +131,15 @@ class TaskAuthority:
         """Whether a further access that an effect met on its way is allowed too. Counts no use."""
         return isinstance(self._check(access, at), Grant)
 
+    def covering(self, access: Access, at: Instant) -> tuple[Permit, ...]:
+        """Return every conjunction that covers an access, for effects to which it matters how it is named."""
+        if self._protected(access) is not None:
+            return ()
+        sources = [[permit for permit, bad in self._authority.candidates(access) if bad is None]]
+        sources += [list(level.rules) for level in self._levels if level.names(access)]
+        fitting = [[p for p in permits if p.mismatch(access, self.subject, at) is None] for permits in sources]
+        return tuple(reduce(Permit.attenuate, chosen) for chosen in product(*fitting))
+
     def _check(self, access: Access, at: Instant) -> Grant | Denial:
         protected = self._protected(access)
         if protected is not None:
@@ -134,7 +149,7 @@ class TaskAuthority:
             return granted
         permit = granted
         for level in self._levels:
-            if access.family not in level.families and access.action not in level.families:
+            if not level.names(access):
                 continue
             asked = self._asked(level, access, at)
             if asked is None:
@@ -168,11 +183,23 @@ class TaskAuthority:
             rank = _ASPECT_RANK.index(mismatch.aspect)
             if nearest is None or rank > nearest[0]:
                 nearest = (rank, mismatch, permit)
-        rule, why = "no rule", f"no permit of the policy grants {access.action}"
+        rule, why = "the policy", f"no rule grants {access.action}"
         if nearest is not None:
             _, mismatch, permit = nearest
-            rule, why = permit.rule, _explain(mismatch, permit)
+            if mismatch.aspect in ("subject", "resource"):
+                why = f"no rule grants it; for {access.family} there is {self._offer(access)}"
+            else:
+                rule, why = permit.rule, _explain(mismatch, permit)
         return self._denial(access, rule, why, f"--allow {shlex.quote(show_rule(access))}")
+
+    def _offer(self, access: Access) -> str:
+        """Return what the policy grants of an access's family, shortened for a message."""
+        offers = []
+        for permit, _ in self._authority.candidates(access):
+            whom = "" if permit.subject == ("*",) else f" for {' & '.join(permit.subject)}"
+            offers.append(" & ".join(map(show_path, permit.resource)) + whom)
+        more = f" and {len(offers) - 5} more" if len(offers) > 5 else ""
+        return ", ".join(offers[:5]) + more
 
     def _protected(self, access: Access) -> str | None:
         if access.family != "fs.write":
@@ -199,17 +226,11 @@ def _is_above(path: str, pattern: str) -> bool:
 
 def _explain(mismatch: Mismatch, permit: Permit) -> str:
     match mismatch.aspect:
-        case "subject":
-            return f"it is for {mismatch.detail} only"
-        case "resource":
-            return f"it covers {permit} only" if len(permit.resource) > 1 else f"nearest is {permit}"
         case "exclude":
-            return f"{permit} leaves out {mismatch.detail}"
+            return f"{permit} leaves out {show_path(mismatch.detail)}"
         case "expired":
             return f"{permit} expired at {mismatch.detail}"
         case "caveat":
             return f"{permit} holds only within {mismatch.detail}"
-        case "signature":
-            return f"{permit} is {mismatch.detail}"
         case _:
-            return f"it is for {mismatch.detail}"
+            return f"{permit} is {mismatch.detail}"

@@ -110,6 +110,7 @@ class Broker:
             blobs=self._blobs,
             key=admitted.intent.envelope.idempotence_key,
             covers=lambda access: authority.covers(access, admitted.at),
+            covering=lambda access: authority.covering(access, admitted.at),
             secret=self._secret,
         )
         try:
@@ -127,7 +128,8 @@ class Broker:
             denial = Denial("permit", refusal.message, "permit of the resolved resource")
             return Result(Denied(denial), Budget(ms=watch.ms()))
         except EffectCancelled as stopped:
-            return Result(Cancelled(cancel.by), attrs.evolve(stopped.usage, ms=watch.ms()))
+            outcome = Cancelled(cancel.by, stopped.unknown)
+            return Result(outcome, attrs.evolve(stopped.usage, ms=watch.ms()), obs=stopped.obs)
         except EffectError as error:
             failure = Failure(error.code, error.message, error.exhausted, error.unknown)
             return Result(Failed(failure), attrs.evolve(error.usage, ms=watch.ms()), obs=error.obs)

@@ -73,7 +73,8 @@ class Context:
 
     ``limits.ms`` is the deadline from now on; ``limits.io`` is how many bytes it may move; neither may be passed by
     more than one buffer. ``permits`` stand in the order of the effect's accesses; paths that symlinks lead to are
-    checked against them again. ``key`` is the idempotence key. ``secret`` reads the operator's variable by name.
+    checked against them again by ``covers``; ``covering`` returns all permits that cover an access, where it matters
+    how they name it. ``key`` is the idempotence key. ``secret`` reads the operator's variable by name.
     """
 
     limits: Budget
@@ -82,6 +83,7 @@ class Context:
     blobs: BlobStore
     key: str
     covers: Callable[[Access], bool] = lambda access: False
+    covering: Callable[[Access], tuple[Permit, ...]] = lambda access: ()
     secret: Callable[[str], str | None] = lambda name: None
 
 
@@ -95,6 +97,11 @@ class Applied:
     value: Any
     usage: Budget = Budget()
     obs: Value = None
+
+
+def secret_access(name: str) -> Access:
+    """Return the access that a request needs to use the operator's variable ``name`` as a secret."""
+    return Access("env.get", "env.get", name)
 
 
 @attrs.define(str=False)
@@ -133,9 +140,11 @@ class EffectRefused(TekError, PermissionError):
 
 @attrs.define(str=False)
 class EffectCancelled(TekError):
-    """The effect stopped because its token was cancelled."""
+    """The effect stopped because its token was cancelled. ``unknown``: it may have happened all the same."""
 
     usage: Budget = Budget()
+    obs: Value = None
+    unknown: bool = False
 
     def __str__(self) -> str:
         return "cancelled"
