@@ -67,7 +67,7 @@ def test_a_path_has_one_canonical_form(path: str, canonical: str) -> None:
         "\ud800",
         "a/\udfff",
         "x" * MAX_PATH,
-    ],  # fmt: skip
+    ],
 )
 def test_a_path_that_could_mean_something_else_is_refused(path: str) -> None:
     with pytest.raises(PatternError):

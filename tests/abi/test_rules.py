@@ -76,7 +76,7 @@ def test_a_rule_is_read_into_a_permit(rule: str, action: str, resource: str) -> 
         "env get:x",
         "env.get:" + "x" * 9000,
         "fs.read:\ud800",
-    ],  # fmt: skip
+    ],
 )
 def test_a_rule_that_cannot_be_read_never_grants(rule: str) -> None:
     with pytest.raises(PatternError):

@@ -48,7 +48,7 @@ def test_a_budget_that_runs_out_midway_is_a_denial_and_no_failure(account: str, 
     assert not isinstance(error, EffectFailed)
     assert error.reason.code == code
     assert error.exhausted is exhausted
-    assert str(error) == "wrote more than 10 bytes"
+    assert str(error) == f"wrote more than 10 bytes\n  to grant it: a larger io in the Budget of the {account}"
 
 
 @pytest.mark.parametrize(

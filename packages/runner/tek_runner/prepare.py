@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -75,6 +77,15 @@ def operator_policy(config: Config, rules: Sequence[str], budget: Limit) -> Poli
     """
     policy = allow(config.policy, tuple(rules))
     return attrs.evolve(policy, run=budget.inherit(policy.run))
+
+
+def program() -> str:
+    """Return the word by which this program can be started again: its name where PATH finds it, else its path."""
+    started = Path(sys.argv[0])
+    found = shutil.which(started.name)
+    if found is not None and started.exists() and os.path.samefile(found, started):
+        return started.name
+    return shown(started) if started.exists() else "tek-runner"
 
 
 def shown(path: Path) -> str:

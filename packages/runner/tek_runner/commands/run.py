@@ -18,7 +18,7 @@ from tek_runner.console import Console, printable
 from tek_runner.examples import examples
 from tek_runner.exits import Exit, exit_of
 from tek_runner.inputs import Source, load_source
-from tek_runner.prepare import config_directory, operator_policy, select, shown, with_hooks
+from tek_runner.prepare import config_directory, operator_policy, program, select, shown, with_hooks
 from tek_runner.run_directory import LEDGER, WorkspaceLock, make_run_directory
 from tek_runner.session import NO_CONFINEMENT, Finished, Session, execute
 
@@ -183,7 +183,7 @@ def _print_account(
 ) -> None:
     """Say what went wrong, each with the command that runs just that task again, then where the proof is."""
     _, config_dir, allow = again
-    words = ["tek-runner", "run", shown(source.path)]
+    words = [program(), "run", shown(source.path)]
     words += ["--config", str(config_dir)] if config_dir is not None else []
     words += [word for rule in allow for word in ("--allow", rule)]
     for result in bad:
@@ -200,7 +200,7 @@ def _print_account(
     console.say(f"ledger head  {finished.ledger_head}")
     if not finished.interrupted:
         console.say(f"replay hash  {finished.replay_hash}")
-    console.say(f"verify with  {shlex.join(['tek-runner', 'replay', shown(session.directory / LEDGER)])}")
+    console.say(f"verify with  {shlex.join([program(), 'replay', shown(session.directory / LEDGER)])}")
 
 
 __all__ = ["Exit", "command"]
