@@ -6,8 +6,7 @@ Strict on the way in: unknown fields, wrong types and coercions are refused, at 
 
 from __future__ import annotations
 
-from types import UnionType
-from typing import Any, TypeVar, Union, cast, get_args, get_origin
+from typing import Any, TypeVar, cast, get_args, get_origin
 
 import cattrs
 import orjson
@@ -100,8 +99,7 @@ class Codec:
         converter.register_unstructure_hook(Blob, self._unstructure_blob)
         converter.register_structure_hook(Position, lambda value, _: Position.from_json(value))
         converter.register_unstructure_hook(Position, Position.to_json)
-        # After make_converter's own hooks for unions, which would let scalars through unchecked.
-        converter.register_structure_hook_factory(_is_optional, self._optional_hook)
+        # By a predicate, which goes before make_converter's own hook for unions of scalars.
         converter.register_structure_hook_func(lambda kind: kind == Bound | None, _structure_bound)
         converter.register_structure_hook_factory(_is_sequence, self._sequence_hook)
         converter.register_unstructure_hook_factory(lambda kind: kind is Policy, _policy_hook)
@@ -179,11 +177,6 @@ class Codec:
         blobs = self._blobs
         return Blob(sha256, size, None if blobs is None else lambda: blobs.get(sha256))
 
-    def _optional_hook(self, kind: Any, _: cattrs.Converter) -> Any:
-        (present,) = set(get_args(kind)) - {type(None)}
-        hook = self._converter.get_structure_hook(present)
-        return lambda value, _: None if value is None else hook(value, present)
-
     def _sequence_hook(self, kind: Any, _: cattrs.Converter) -> Any:
         arguments, container = get_args(kind), get_origin(kind)
         variadic = container is list or (len(arguments) == 2 and arguments[1] is Ellipsis)
@@ -211,10 +204,6 @@ def _item(hook: Any, value: Any, kind: Any, index: int) -> Any:
 
 def _is_sequence(kind: Any) -> bool:
     return get_origin(kind) in (tuple, list)
-
-
-def _is_optional(kind: Any) -> bool:
-    return get_origin(kind) in (Union, UnionType) and len(get_args(kind)) == 2 and type(None) in get_args(kind)
 
 
 def _is_reference(value: Value) -> bool:

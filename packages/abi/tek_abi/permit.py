@@ -31,7 +31,6 @@ from tek_abi.pattern import (
     parse_url_pattern,
     path_pattern,
 )
-from tek_abi.url import read_resource
 
 __all__ = [
     "CAVEATS", "FAMILIES", "INSTANT", "Access", "Aspect", "Caveat", "Instant", "Mismatch", "Permit", "Subject",
@@ -221,15 +220,16 @@ def _caveat_problem(caveat: Caveat, access: Access, uses: int) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _is_canonical(family: str, resource: str) -> bool:
-    """Whether the effect named its resource in the form that patterns are about; ``src/../x`` is not under ``src``."""
+    """Whether the effect named its path in the form that patterns are about; ``src/../x`` is not under ``src``.
+
+    Whether a program or URL can be judged is for its matcher to say.
+    """
+    if family not in ("fs.read", "fs.write"):
+        return True
     try:
-        if family in ("fs.read", "fs.write"):
-            return canonical_path(resource) == resource
-        if family == "net":
-            read_resource(resource)
+        return canonical_path(resource) == resource
     except PatternError:
         return False
-    return True
 
 
 def match_action(pattern: str, access: Access) -> bool:
