@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 
-from tek_abi import Allow, ExecutionPlan, Limit, Queue, Step, Task, layer_of
+from tek_abi import ExecutionPlan, Limit, Queue, Step, Task, layer_of
 from tek_planner.fields import FieldReader, Fields, Need, is_known_key, split_field
 from tek_planner.legacy import numbered, queue_header, task_ids
 from tek_planner.needs import check_needs
@@ -110,26 +110,40 @@ class Builder:
     def _lookalike(self, heading: Heading) -> None:
         text = heading.text.translate({0xA0: " ", 0x2D: "—", 0x2013: "—", 0x2015: "—"})
         if _QUEUE.match(" ".join(text.split())) or re.match(r"[^\w\s]{0,3}`?TASK-\d{3,}", heading.text):
-            self._problems.add(heading.line, heading.column, "this heading looks like a queue or task, but is neither",
-                               "write ## Queue A — Name with an em dash, or ### `TASK-001` Title with the id in backticks")  # fmt: skip
+            self._problems.add(
+                heading.line,
+                heading.column,
+                "this heading looks like a queue or task, but is neither",
+                "write ## Queue A — Name with an em dash, or ### `TASK-001` Title with the id in backticks",
+            )
 
     def _clean(self, heading: Heading) -> bool:
         bad = next((i for i, c in enumerate(heading.text) if not c.isprintable() or c == "\xa0"), None)
         if bad is None:
             return True
-        self._problems.add(heading.line, heading.column + bad, f"an invisible character U+{ord(heading.text[bad]):04X}",
-                           "type a plain blank, or remove it")  # fmt: skip
+        self._problems.add(
+            heading.line,
+            heading.column + bad,
+            f"an invisible character U+{ord(heading.text[bad]):04X}",
+            "type a plain blank, or remove it",
+        )
         return False
 
     def _queue_heading(self, heading: Heading) -> None:
         match = _QUEUE.match(heading.text)
         if match is None or not self._clean(heading):
             if match is None:
-                self._problems.add(heading.line, heading.column, "this heading starts with Queue, but names none",
-                                   "write ## Queue A — Name: capital letters, an em dash (—), a name")  # fmt: skip
+                self._problems.add(
+                    heading.line,
+                    heading.column,
+                    "this heading starts with Queue, but names none",
+                    "write ## Queue A — Name: capital letters, an em dash (—), a name",
+                )
             return
         if match[1] in self._letters:
-            self._problems.add(heading.line, heading.column, f"Queue {match[1]} is there already", "give each queue its own letter")  # fmt: skip
+            self._problems.add(
+                heading.line, heading.column, f"Queue {match[1]} is there already", "give each queue its own letter"
+            )
             return
         self._letters[match[1]] = heading.line
         self._reader = FieldReader(self._problems, f"Queue {match[1]}", "queue")
@@ -139,14 +153,23 @@ class Builder:
     def _task_heading(self, heading: Heading) -> None:
         match = _TASK.match(heading.text)
         if match is None:
-            self._problems.add(heading.line, heading.column, "this is not a task's id", "write `TASK-` and three digits or more, in backticks")  # fmt: skip
+            self._problems.add(
+                heading.line,
+                heading.column,
+                "this is not a task's id",
+                "write `TASK-` and three digits or more, in backticks",
+            )
             return
         if not self._clean(heading):
             return
         id_, title = match[1], match[2].strip() or match[1]
         if id_ in self._described:
-            self._problems.add(heading.line, heading.column, f"{id_} has a heading already, on line {self._described[id_]}",
-                               "give the task an id of its own")  # fmt: skip
+            self._problems.add(
+                heading.line,
+                heading.column,
+                f"{id_} has a heading already, on line {self._described[id_]}",
+                "give the task an id of its own",
+            )
             return
         self._described[id_] = heading.line
         self._reader = FieldReader(self._problems, id_, "task")
@@ -155,7 +178,9 @@ class Builder:
         if known is None:
             queue = next((q for q in reversed(self._queues) if q.line), None)
             if queue is None:
-                self._problems.add(heading.line, heading.column, f"{id_} stands under no queue", "put ## Queue A — Name above it")  # fmt: skip
+                self._problems.add(
+                    heading.line, heading.column, f"{id_} stands under no queue", "put ## Queue A — Name above it"
+                )
                 return
             self._declare(queue, _Task(id_, title))
             known = self._tasks[id_]
@@ -172,8 +197,12 @@ class Builder:
             self._reader.read(item)
             self._last_item = item.line
         elif self._context in ("task", "queue") and is_known_key(item.text):
-            self._problems.add(item.line, item.column, "a field stands outside its list",
-                               "move it up, right under the heading, with nothing between")  # fmt: skip
+            self._problems.add(
+                item.line,
+                item.column,
+                "a field stands outside its list",
+                "move it up, right under the heading, with nothing between",
+            )
             self._reader = None
         else:
             self._reader = None
@@ -195,8 +224,12 @@ class Builder:
         reading, self._reader = self._reader is not None and self._last_item > 0, None
         text = self._problems.lines[block.line - 1]
         if reading and self._context != "other" and (block.line == self._last_item + 1 or text[:1] in " \t"):
-            self._problems.add(block.line, 1, "a field is one line; this would be shown as part of it",
-                               "join the lines, or put a blank line before text at column 1")  # fmt: skip
+            self._problems.add(
+                block.line,
+                1,
+                "a field is one line; this would be shown as part of it",
+                "join the lines, or put a blank line before text at column 1",
+            )
         self._last_item = 0
 
     def _fence(self, fence: Fence) -> None:
@@ -212,14 +245,21 @@ class Builder:
         elif language == "argv":
             self._commands(fence)
         elif language.lower() in _MISTAKEN:
-            self._problems.add(fence.line, 1, f"a block in {language!r} under a task is not run", f"write {_MISTAKEN[language.lower()]}, or text for a block that is only shown")  # fmt: skip
+            self._problems.add(
+                fence.line,
+                1,
+                f"a block in {language!r} under a task is not run",
+                f"write {_MISTAKEN[language.lower()]}, or text for a block that is only shown",
+            )
 
     def _script(self, fence: Fence, shell: tuple[str, ...]) -> None:
         assert self._task is not None
         if "\0" in fence.body:
             self._problems.add(fence.line, 1, "a script holds no NUL", "remove it")
         elif len(fence.body.encode("utf-8", "replace")) > MAX_SCRIPT:
-            self._problems.add(fence.line, 1, f"this script is longer than {MAX_SCRIPT} bytes", "put it into a file and run that")  # fmt: skip
+            self._problems.add(
+                fence.line, 1, f"this script is longer than {MAX_SCRIPT} bytes", "put it into a file and run that"
+            )
         else:
             self._task.steps.append(Step((*shell, fence.body), "block", None, fence.line))
 
@@ -243,7 +283,7 @@ class Builder:
         if sum(len(queue.tasks) for queue in queues) > MAX_TASKS:
             self._problems.add(1, 1, f"a plan has at most {MAX_TASKS} tasks", "split it")
         check_needs(queues, places, self._problems)
-        return ExecutionPlan(queues, _allow(document.allow), document.budget)
+        return ExecutionPlan(queues, tuple(document.allow), document.budget)
 
     def _queue(self, queue: _Queue, document: Fields, places: dict[str, list[Need]]) -> Queue:
         fields = queue.reader.fields if queue.reader else Fields()
@@ -253,7 +293,7 @@ class Builder:
         parent = fields.budget.inherit(document.budget)
         tasks = tuple(self._make_task(task, fields, document, parent, places) for task in queue.tasks)
         needs = tuple(dict.fromkeys(need.name for need in fields.needs))
-        return Queue(queue.name, tasks, needs, _allow(fields.allow), fields.budget, queue.line or None)
+        return Queue(queue.name, tasks, needs, tuple(fields.allow), fields.budget, queue.line or None)
 
     def _make_task(
         self, task: _Task, queue: Fields, document: Fields, parent: Limit, places: dict[str, list[Need]]
@@ -262,23 +302,22 @@ class Builder:
         self._narrower(fields, parent, task.id)
         if fields.needs:
             places[task.id] = fields.needs
-        levels = (fields, queue, document)
         env = {**document.env, **queue.env, **fields.env}
         return Task(
             id=task.id,
             title=task.title,
-            layer=_first(levels, "layer") or layer_of(task.id),
+            layer=fields.layer or queue.layer or document.layer or layer_of(task.id),
             needs=tuple(dict.fromkeys(need.name for need in fields.needs)),
-            agent=_first(levels, "agent"),
-            allow=_allow(fields.allow),
+            agent=fields.agent or queue.agent or document.agent,
+            allow=tuple(fields.allow),
             budget=fields.budget,
-            timeout=_first(levels, "timeout"),
-            retries=_first(levels, "retries") or 0,
+            timeout=fields.timeout or queue.timeout or document.timeout,
+            retries=_given(fields.retries, queue.retries, document.retries) or 0,
             env=tuple(env.items()),
-            cwd=_first(levels, "cwd"),
+            cwd=fields.cwd or queue.cwd or document.cwd,
             inputs=fields.inputs,
             outputs=fields.outputs,
-            idempotent=_first(levels, "idempotent") or False,
+            idempotent=_given(fields.idempotent, queue.idempotent, document.idempotent) or False,
             steps=tuple(task.steps),
             line=task.line,
         )
@@ -287,13 +326,17 @@ class Builder:
         wider = fields.budget.wider_than(parent)
         if wider is not None:
             line, column = fields.budget_line
-            self._problems.add(line, column, f"the budget of {owner} is wider than the one above it in {wider}",
-                               f"lower it to {wider}={parent[wider]} or less, or raise the one above")  # fmt: skip
+            self._problems.add(
+                line,
+                column,
+                f"the budget of {owner} is wider than the one above it in {wider}",
+                f"lower it to {wider}={parent[wider]} or less, or raise the one above",
+            )
 
 
-def _allow(allow: list[Allow]) -> tuple[Allow, ...]:
-    return tuple(allow)
+_Value = TypeVar("_Value")
 
 
-def _first(levels: tuple[Fields, ...], name: str) -> object:
-    return next((value for fields in levels if (value := getattr(fields, name)) is not None), None)
+def _given(*values: _Value | None) -> _Value | None:
+    """Return the innermost value that is given: 0 and no are values too."""
+    return next((value for value in values if value is not None), None)

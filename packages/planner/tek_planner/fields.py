@@ -16,12 +16,37 @@ from tek_planner.problems import Problems
 from tek_planner.scan import Item
 
 KEYS: Final = {
-    "needs": "needs", "requires": "needs", "depends on": "needs", "after": "needs",
-    "agent": "agent", "allow": "allow", "budget": "budget", "timeout": "timeout", "retries": "retries", "env": "env",
-    "cwd": "cwd", "inputs": "inputs", "outputs": "outputs", "idempotent": "idempotent", "layer": "layer", "tek": "tek",
-}  # fmt: skip
-_SHOWN: Final = ("Needs", "Agent", "Allow", "Budget", "Timeout", "Retries", "Env", "Cwd", "Inputs", "Outputs",
-                 "Idempotent", "Layer")  # fmt: skip
+    "needs": "needs",
+    "requires": "needs",
+    "depends on": "needs",
+    "after": "needs",
+    "agent": "agent",
+    "allow": "allow",
+    "budget": "budget",
+    "timeout": "timeout",
+    "retries": "retries",
+    "env": "env",
+    "cwd": "cwd",
+    "inputs": "inputs",
+    "outputs": "outputs",
+    "idempotent": "idempotent",
+    "layer": "layer",
+    "tek": "tek",
+}
+_SHOWN: Final = (
+    "Needs",
+    "Agent",
+    "Allow",
+    "Budget",
+    "Timeout",
+    "Retries",
+    "Env",
+    "Cwd",
+    "Inputs",
+    "Outputs",
+    "Idempotent",
+    "Layer",
+)
 _FIELD: Final = re.compile(
     r"(?:\*\*([^*:]{1,40})(?::\*\*|\*\*[ \t]*:)|__([^_:]{1,40})(?::__|__[ \t]*:)|([A-Za-z][A-Za-z ]{0,40}):)[ \t]*(.*)$"
 )
@@ -87,8 +112,12 @@ class FieldReader:
         """Read one item."""
         parts = split_field(item.text)
         if parts is None:
-            self._problems.add(item.line, item.column, "this item is not a field",
-                               "write - Key: value, or put text and a blank line between the fields and the list")  # fmt: skip
+            self._problems.add(
+                item.line,
+                item.column,
+                "this item is not a field",
+                "write - Key: value, or put text and a blank line between the fields and the list",
+            )
             return
         key, value, offset = parts
         name = KEYS.get(key.lower())
@@ -100,10 +129,14 @@ class FieldReader:
             return
         if name == "tek":
             if self._kind != "document" or value.strip() != "1":
-                self._problems.add(item.line, item.column, "Tek: 1 stands right under the document's first heading only", "remove it")  # fmt: skip
+                self._problems.add(
+                    item.line, item.column, "Tek: 1 stands right under the document's first heading only", "remove it"
+                )
             return
         if self._kind == "document" and name in ("needs", "inputs", "outputs"):
-            self._problems.add(item.line, item.column, f"{key} has no meaning for a whole document", "give it to queues or tasks")  # fmt: skip
+            self._problems.add(
+                item.line, item.column, f"{key} has no meaning for a whole document", "give it to queues or tasks"
+            )
             return
         if self._kind == "queue" and name in ("inputs", "outputs"):
             self._problems.add(item.line, item.column, f"{key} has no meaning for a queue", "give it to its tasks")
@@ -114,7 +147,12 @@ class FieldReader:
         self.fields.given.add(name)
         bad = next((i for i, c in enumerate(value) if not (c.isprintable() or c == "\t") or c == "\xa0"), None)
         if bad is not None:
-            self._problems.add(item.line, column + bad, f"an invisible character U+{ord(value[bad]):04X}", "type a plain blank, or remove it")  # fmt: skip
+            self._problems.add(
+                item.line,
+                column + bad,
+                f"an invisible character U+{ord(value[bad]):04X}",
+                "type a plain blank, or remove it",
+            )
             return
         if not value.strip():
             self._problems.add(item.line, item.column, f"{key} has no value", "write one, or remove the field")
@@ -123,8 +161,11 @@ class FieldReader:
 
     def _value(self, name: str, value: str, line: int, column: int) -> None:
         readers: dict[str, Callable[[str, int, int], None]] = {
-            "needs": self._needs, "allow": self._allow, "budget": self._budget, "env": self._env,
-        }  # fmt: skip
+            "needs": self._needs,
+            "allow": self._allow,
+            "budget": self._budget,
+            "env": self._env,
+        }
         try:
             if name in readers:
                 readers[name](value, line, column)
@@ -182,7 +223,9 @@ class FieldReader:
             if _NEED.fullmatch(match[0]):
                 self.fields.needs.append(Need(match[0], line, column + match.start()))
             elif match[0].lower() != "and":
-                self._problems.add(line, column + match.start(), f"{match[0]!r} names neither a task nor a queue", _HELP["needs"])  # fmt: skip
+                self._problems.add(
+                    line, column + match.start(), f"{match[0]!r} names neither a task nor a queue", _HELP["needs"]
+                )
 
     def _allow(self, value: str, line: int, column: int) -> None:
         rules = []

@@ -27,8 +27,12 @@ def check_needs(queues: Sequence[Queue], places: Mapping[str, Sequence[Need]], p
         for need in needs:
             if need.name not in letters and need.name not in tasks:
                 known = False
-                problems.add(need.line, need.column, f"{need.name} is neither a task nor a queue of this plan",
-                             "name one that is there")  # fmt: skip
+                problems.add(
+                    need.line,
+                    need.column,
+                    f"{need.name} is neither a task nor a queue of this plan",
+                    "name one that is there",
+                )
     if known and places:
         _check_circles(queues, tasks, letters, places, problems)
 

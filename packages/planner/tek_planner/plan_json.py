@@ -8,7 +8,18 @@ from typing import Any, Final
 import attrs
 import orjson
 
-from tek_abi import CODEC, DecodeError, Diagnostic, ExecutionPlan, InvalidInput, Limit, Queue, Task, place_in_json
+from tek_abi import (
+    CODEC,
+    DecodeError,
+    Diagnostic,
+    ExecutionPlan,
+    InvalidInput,
+    Limit,
+    Queue,
+    Task,
+    Value,
+    place_in_json,
+)
 from tek_abi.task import LAYERS, TASK_ID, layer_of
 from tek_planner.legacy import numbered
 
@@ -21,7 +32,7 @@ def plan_to_json(plan: ExecutionPlan) -> bytes:
     if not _is_plain(plan):
         body = {"version": 2, "plan": CODEC.encode(plan)}
         return orjson.dumps(body, option=orjson.OPT_INDENT_2) + b"\n"
-    queues = [
+    queues: list[Value] = [
         {
             "name": queue.name,
             "tasks": [

@@ -48,9 +48,10 @@ def plan_text(text: str, path: str = "sot.md", *, source: str | None = None, gen
     """Plan a text. Any text gives a plan or diagnostics, in time linear in its length."""
     old_lines = legacy_lines(text)
     start = find_section(old_lines)
-    made = {"source": source if source is not None else path, "generated_at": generated_at}
+    source = path if source is None else source
     if start is not None and not _says_tek(text):
-        return Planned(attrs.evolve(legacy_plan(old_lines, start), **made), legacy=True)
+        plan = legacy_plan(old_lines, start)
+        return Planned(attrs.evolve(plan, source=source, generated_at=generated_at), legacy=True)
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     problems = Problems(path, lines)
     for number, line in enumerate(lines, 1):
@@ -63,7 +64,8 @@ def plan_text(text: str, path: str = "sot.md", *, source: str | None = None, gen
     plan = Builder(problems, section).build(blocks)
     if problems.found:
         return Planned(None, problems.all(), tuple(problems.warnings))
-    return Planned(attrs.evolve(plan, **made), (), tuple(problems.warnings))
+    plan = attrs.evolve(plan, source=source, generated_at=generated_at)
+    return Planned(plan, (), tuple(problems.warnings))
 
 
 def _says_tek(text: str) -> bool:

@@ -59,13 +59,16 @@ _MARKERS: Final = re.compile(r"(?:[ \t]{0,64}(?:>|[-*+](?=[ \t])|\d{1,9}[.)](?=[
 _TASK_LOOK: Final = re.compile(r"#{1,6}[ \t]*(?:`TASK-|Queue[ \t])")
 _RUNNABLE: Final = ("sh", "bash", "argv")
 _HTML: Final = (
-    (re.compile(r" {0,3}<(?:script|pre|style|textarea)(?:[ \t>]|$)", re.I), re.compile(r"</(?:script|pre|style|textarea)>", re.I)),
+    (
+        re.compile(r" {0,3}<(?:script|pre|style|textarea)(?:[ \t>]|$)", re.I),
+        re.compile(r"</(?:script|pre|style|textarea)>", re.I),
+    ),
     (re.compile(r" {0,3}<!--"), re.compile(r"-->")),
     (re.compile(r" {0,3}<\?"), re.compile(r"\?>")),
     (re.compile(r" {0,3}<![A-Za-z]"), re.compile(r">")),
     (re.compile(r" {0,3}<!\[CDATA\["), re.compile(r"\]\]>")),
     (re.compile(r" {0,3}</?[A-Za-z][A-Za-z0-9-]*(?:[ \t/>]|$)"), None),
-)  # fmt: skip
+)
 
 
 def is_task_like(line: str) -> bool:
@@ -158,8 +161,12 @@ class Scanner:
             if end is None and not line.strip(" \t"):
                 return
             if not first and (is_task_like(line) or _TASK_LOOK.match(line)):
-                self._problems.add(self._at + 1, 1, "task syntax inside raw HTML is not rendered, so it is not run",
-                                   "end the HTML above, or move the task out of it")  # fmt: skip
+                self._problems.add(
+                    self._at + 1,
+                    1,
+                    "task syntax inside raw HTML is not rendered, so it is not run",
+                    "end the HTML above, or move the task out of it",
+                )
             self._at += 1
             if end is not None and end.search(line):
                 return
@@ -167,8 +174,12 @@ class Scanner:
 
     def _item(self, number: int, match: re.Match[str], line: str) -> None:
         if is_task_like(line):
-            self._problems.add(number, match.start(3) + 1, "task syntax inside a list item is not a task",
-                               "start it at column 1, outside the list")  # fmt: skip
+            self._problems.add(
+                number,
+                match.start(3) + 1,
+                "task syntax inside a list item is not a task",
+                "start it at column 1, outside the list",
+            )
         self._blocks.append(Item(number, match[3].rstrip(" \t"), match.start(3) + 1, match[1][0].isdigit()))
         self._after_item = True
 
