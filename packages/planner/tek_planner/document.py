@@ -13,7 +13,7 @@ from tek_planner.fields import FieldReader, Fields, Need, is_known_key, split_fi
 from tek_planner.legacy import numbered, queue_header, task_ids
 from tek_planner.needs import check_needs
 from tek_planner.problems import Problems
-from tek_planner.scan import Block, Break, Fence, Heading, Item
+from tek_planner.scan import Block, Break, Fence, Heading, Item, marks_of
 
 MAX_SCRIPT: Final = 120 * 1024
 """Bytes of the longest script: the OS takes 128 KiB in one argument."""
@@ -97,6 +97,8 @@ class Builder:
     def _heading(self, heading: Heading, following: list[Block]) -> None:
         first, self._reader, self._task = self._context == "start", None, None
         self._context = "other"
+        if heading.inside is not None and heading.text.startswith(("`TASK-", "Queue ")):
+            self._hidden(heading.line, heading.inside)
         if heading.text.startswith("`TASK-"):
             self._task_heading(heading)
         elif heading.text == "Queue" or heading.text.startswith("Queue "):
@@ -197,12 +199,7 @@ class Builder:
             self._reader.read(item)
             self._last_item = item.line
         elif self._context in ("task", "queue") and is_known_key(item.text):
-            self._problems.add(
-                item.line,
-                item.column,
-                "a field stands outside its list",
-                "move it up, right under the heading, with nothing between",
-            )
+            self._misplaced(item.line, item.column)
             self._reader = None
         else:
             self._reader = None
@@ -223,6 +220,11 @@ class Builder:
             return
         reading, self._reader = self._reader is not None and self._last_item > 0, None
         text = self._problems.lines[block.line - 1]
+        if self._context in ("task", "queue"):
+            if self._context == "task" and block.unsure[0]:
+                self._problems.add(block.line, 1, *block.unsure)
+            if is_known_key(text[marks_of(text) :].strip()):
+                self._misplaced(block.line, marks_of(text) + 1)
         if reading and self._context != "other" and (block.line == self._last_item + 1 or text[:1] in " \t"):
             self._problems.add(
                 block.line,
@@ -232,10 +234,20 @@ class Builder:
             )
         self._last_item = 0
 
+    def _misplaced(self, line: int, column: int) -> None:
+        self._problems.add(
+            line,
+            column,
+            "a field stands outside its list",
+            "move it up, right under the heading, with nothing between",
+        )
+
     def _fence(self, fence: Fence) -> None:
         if self._context != "task" or self._task is None:
             return
         language = fence.info.split(None, 1)[0] if fence.info else ""
+        if language in (*_SHELLS, "argv") and not self._is_plain(fence):
+            return
         if any(c in language for c in "\\&") or not language.isprintable():
             self._problems.add(
                 fence.line, 1, "this language is shown as another than it is written", "write it plainly"
@@ -251,6 +263,32 @@ class Builder:
                 f"a block in {language!r} under a task is not run",
                 f"write {_MISTAKEN[language.lower()]}, or text for a block that is only shown",
             )
+
+    def _is_plain(self, fence: Fence) -> bool:
+        """Whether a block that is to run is shown as it is, in full and to everyone."""
+        before = len(self._problems.found)
+        if fence.inside is not None:
+            self._hidden(fence.line, fence.inside)
+        inner = re.compile(rf" {{0,3}}{re.escape(fence.mark)}{re.escape(fence.mark[0])}*[ \t]*[^\s`~]")
+        for number, line in enumerate(fence.body.split("\n"), fence.line + 1):
+            if inner.match(line):
+                self._problems.add(
+                    number, 1, "a fence inside a fence that is run", "open the outer one with more marks"
+                )
+            if not line.isprintable() and (bad := _first_hidden(line)) is not None:
+                message = f"an invisible character U+{ord(line[bad]):04X} in what is run"
+                self._problems.add(number, bad + 1, message, "write it as an escape, or remove it")
+        return len(self._problems.found) == before
+
+    def _hidden(self, line: int, inside: tuple[str, int]) -> None:
+        name, opened = inside
+        what = "the comment" if name == "<!--" else f"<{name}>"
+        self._problems.add(
+            line,
+            1,
+            f"this stands inside {what} that line {opened} opened, and may not be shown",
+            "close it above, or remove it",
+        )
 
     def _script(self, fence: Fence, shell: tuple[str, ...]) -> None:
         assert self._task is not None
@@ -332,6 +370,11 @@ class Builder:
                 f"the budget of {owner} is wider than the one above it in {wider}",
                 f"lower it to {wider}={parent[wider]} or less, or raise the one above",
             )
+
+
+def _first_hidden(line: str) -> int | None:
+    """Return the place of the first character that is not shown, a tab apart."""
+    return next((i for i, c in enumerate(line) if not c.isprintable() and c != "\t"), None)
 
 
 _Value = TypeVar("_Value")

@@ -46,6 +46,12 @@ def plan_bytes(data: bytes, path: str = "sot.md", *, source: str | None = None, 
 
 def plan_text(text: str, path: str = "sot.md", *, source: str | None = None, generated_at: str = "") -> Planned:
     """Plan a text. Any text gives a plan or diagnostics, in time linear in its length."""
+    surrogate = next((i for i, c in enumerate(text) if "\ud800" <= c <= "\udfff"), None) if not text.isascii() else None
+    if surrogate is not None:
+        above = text.count("\n", 0, surrogate)
+        column = surrogate - text.rfind("\n", 0, surrogate)
+        problem = Diagnostic(path, above + 1, column, "a lone surrogate is no character", "save the file as UTF-8")
+        return Planned(None, (problem,))
     old_lines = legacy_lines(text)
     start = find_section(old_lines)
     source = path if source is None else source

@@ -12,25 +12,32 @@ from typing import Final, TypeAlias
 import attrs
 
 from tek_planner.problems import Problems
+from tek_planner.raw_html import OpenHtml
 
 
 @attrs.frozen
 class Heading:
-    """An ATX heading at column 1. ``text`` has no closing ``#``; ``column`` is where it starts."""
+    """An ATX heading at column 1. ``text`` has no closing ``#``; ``column`` is where it starts.
+
+    ``inside`` names raw HTML that is still open above it, with its line.
+    """
 
     line: int
     level: int
     text: str
     column: int
+    inside: tuple[str, int] | None = None
 
 
 @attrs.frozen
 class Fence:
-    """A closed fenced block at column 1. ``body`` has LF line ends."""
+    """A closed fenced block at column 1. ``body`` has LF line ends, ``mark`` is what opened it."""
 
     line: int
     info: str
     body: str
+    mark: str = "```"
+    inside: tuple[str, int] | None = None
 
 
 @attrs.frozen
@@ -45,9 +52,10 @@ class Item:
 
 @attrs.frozen
 class Break:
-    """Any other content: it ends a field list."""
+    """Any other content: it ends a field list. ``unsure`` says what is wrong with it under a task, with a hint."""
 
     line: int
+    unsure: tuple[str, str] = ("", "")
 
 
 Block: TypeAlias = Heading | Fence | Item | Break
@@ -57,6 +65,10 @@ _FENCE: Final = re.compile(r"(`{3,}|~{3,})[ \t]*(.*)$")
 _ITEM: Final = re.compile(r"([-*+]|\d{1,9}[.)])([ \t]+)(\S.*)$")
 _MARKERS: Final = re.compile(r"(?:[ \t]{0,64}(?:>|[-*+](?=[ \t])|\d{1,9}[.)](?=[ \t]))){0,64}[ \t]*")
 _TASK_LOOK: Final = re.compile(r"#{1,6}[ \t]*(?:`TASK-|Queue[ \t])")
+_INDENTED_FENCE: Final = re.compile(r" {1,3}(?:`{3,}[^`]*|~{3,}.*)$")
+_INDENTED_HEADING: Final = re.compile(r" {1,3}#{1,6}(?:[ \t]|$)")
+_UNDERLINE: Final = re.compile(r" {0,3}(?:=+|-+)[ \t]*$")
+_TASK_TEXT: Final = re.compile(r"[ \t]{0,3}(?:`TASK-[0-9]|Queue[ \t]+[A-Z]+[ \t]+—)")
 _RUNNABLE: Final = ("sh", "bash", "argv")
 _HTML: Final = (
     (
@@ -73,14 +85,15 @@ _HTML: Final = (
 
 def is_task_like(line: str) -> bool:
     """Whether a line shows task syntax behind indentation, quote and list marks."""
-    rest = line[_marks(line) :]
+    rest = line[marks_of(line) :]
     if _TASK_LOOK.match(rest):
         return True
     fence = _FENCE.match(rest)
     return fence is not None and _language(fence[2]) in _RUNNABLE
 
 
-def _marks(line: str) -> int:
+def marks_of(line: str) -> int:
+    """Return how many characters of indentation, quote and list marks a line starts with."""
     match = _MARKERS.match(line)
     return match.end() if match else 0
 
@@ -98,7 +111,7 @@ class Scanner:
         self._problems = problems
         self._at = 0
         self._blocks: list[Block] = []
-        self._after_item = False
+        self._html_open = OpenHtml()
 
     def scan(self) -> list[Block]:
         """Return the document's top-level blocks, in order."""
@@ -131,8 +144,8 @@ class Scanner:
         raw = (match[2] or "").strip(" \t")
         text = _without_closing(raw)
         column = (match.start(2) if match[2] is not None else match.end(1)) + 1
-        self._blocks.append(Heading(number, len(match[1]), text, column))
-        self._after_item = False
+        self._blocks.append(Heading(number, len(match[1]), text, column, self._html_open.innermost))
+        self._html_open.feed(number, text)
 
     def _fence(self, number: int, opening: re.Match[str]) -> None:
         mark, length = opening[1][0], len(opening[1])
@@ -147,14 +160,12 @@ class Scanner:
                 end + 1, 1, "this fence is closed by an indented line", "start the closing fence at column 1"
             )
         body = "".join(line + "\n" for line in self._lines[self._at + 1 : end])
-        self._blocks.append(Fence(number, opening[2].strip(), body))
-        self._after_item = False
+        self._blocks.append(Fence(number, opening[2].strip(), body, opening[1], self._html_open.innermost))
         self._at = end + 1
 
     def _html(self, number: int, end: re.Pattern[str] | None) -> None:
         """Pass over raw HTML; task syntax in it is an error, for it is not rendered as such."""
         self._blocks.append(Break(number))
-        self._after_item = False
         first = True
         while self._at < len(self._lines):
             line = self._lines[self._at]
@@ -167,6 +178,7 @@ class Scanner:
                     "task syntax inside raw HTML is not rendered, so it is not run",
                     "end the HTML above, or move the task out of it",
                 )
+            self._html_open.feed(self._at + 1, line)
             self._at += 1
             if end is not None and end.search(line):
                 return
@@ -180,21 +192,27 @@ class Scanner:
                 "task syntax inside a list item is not a task",
                 "start it at column 1, outside the list",
             )
+        self._html_open.feed(number, line)
         self._blocks.append(Item(number, match[3].rstrip(" \t"), match.start(3) + 1, match[1][0].isdigit()))
-        self._after_item = True
 
     def _other(self, number: int, line: str) -> None:
-        marks = _marks(line)
-        if is_task_like(line) and marks:
+        marks = marks_of(line)
+        if marks and is_task_like(line):
             self._problems.add(number, marks + 1, "nested or indented task syntax is not run", "start it at column 1")
-        below = self._lines[number] if number < len(self._lines) else ""
-        if re.match(r" {0,3}(?:=+|-+)[ \t]*$", below) and re.match(
-            r"[ \t]{0,3}(?:`TASK-[0-9]|Queue[ \t]+[A-Z]+[ \t]+—)", line
-        ):
+        elif _INDENTED_FENCE.match(line):
             self._problems.add(
-                number, 1, "an underlined heading does not declare a task", "write it as ### at column 1"
+                number, 1, "an indented fence is shown otherwise than it may be read", "start it at column 1"
             )
-        self._blocks.append(Break(number))
+        below = self._lines[number] if number < len(self._lines) else ""
+        unsure = ("", "")
+        if _INDENTED_HEADING.match(line):
+            unsure = ("an indented heading under a task may or may not end it", "start it at column 1")
+        elif _UNDERLINE.match(below) and not _is_rule(line):
+            unsure = ("an underlined heading under a task may or may not end it", "write it as ## at column 1")
+            if _TASK_TEXT.match(line):
+                self._problems.add(number, 1, "an underlined heading does not declare a task", "write it as ###")
+        self._html_open.feed(number, line)
+        self._blocks.append(Break(number, unsure))
 
 
 def _html_start(line: str) -> tuple[re.Pattern[str], re.Pattern[str] | None] | None:
