@@ -70,6 +70,13 @@ _INDENTED_HEADING: Final = re.compile(r" {1,3}#{1,6}(?:[ \t]|$)")
 _UNDERLINE: Final = re.compile(r" {0,3}(?:=+|-+)[ \t]*$")
 _TASK_TEXT: Final = re.compile(r"[ \t]{0,3}(?:`TASK-[0-9]|Queue[ \t]+[A-Z]+[ \t]+—)")
 _RUNNABLE: Final = ("sh", "bash", "argv")
+_BLOCK_TAGS: Final = (
+    "address", "article", "aside", "base", "basefont", "blockquote", "body", "caption", "center", "col", "colgroup",
+    "dd", "details", "dialog", "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "frame",
+    "frameset", "h1", "h2", "h3", "h4", "h5", "h6", "head", "header", "hr", "html", "iframe", "legend", "li", "link",
+    "main", "menu", "menuitem", "nav", "noframes", "ol", "optgroup", "option", "p", "param", "search", "section",
+    "source", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "title", "tr", "track", "ul",
+)  # fmt: skip
 _HTML: Final = (
     (
         re.compile(r" {0,3}<(?:script|pre|style|textarea)(?:[ \t>]|$)", re.I),
@@ -79,7 +86,10 @@ _HTML: Final = (
     (re.compile(r" {0,3}<\?"), re.compile(r"\?>")),
     (re.compile(r" {0,3}<![A-Za-z]"), re.compile(r">")),
     (re.compile(r" {0,3}<!\[CDATA\["), re.compile(r"\]\]>")),
-    (re.compile(r" {0,3}</?[A-Za-z][A-Za-z0-9-]*(?:[ \t/>]|$)"), None),
+    (re.compile(rf" {{0,3}}</?(?:{'|'.join(_BLOCK_TAGS)})(?:[ \t]|/?>|$)", re.I), None),
+)
+_LONE_TAG: Final = re.compile(
+    r""" {0,3}(?:<[A-Za-z][A-Za-z0-9-]*(?:[ \t]+[^<>]*)?/?>|</[A-Za-z][A-Za-z0-9-]*[ \t]*>)[ \t]*$"""
 )
 
 
@@ -134,6 +144,9 @@ class Scanner:
         elif (start := _html_start(line)) is not None:
             self._html(number, start[1])
             return
+        elif _LONE_TAG.match(line):
+            self._lone_tag(number, line)
+            return
         elif (item := _ITEM.match(line)) is not None and not _is_rule(line):
             self._item(number, item, line)
         else:
@@ -183,6 +196,24 @@ class Scanner:
             if end is not None and end.search(line):
                 return
             first = False
+
+    def _lone_tag(self, number: int, line: str) -> None:
+        """Read a line that is one tag: raw HTML to the next blank line, but text where it goes on a paragraph.
+
+        Which of both it is depends on what a renderer makes of the line above, so nothing that counts may stand in it.
+        """
+        if number == 1 or not self._lines[number - 2].strip(" \t"):
+            self._html(number, None)
+            return
+        for below in range(number, len(self._lines)):
+            text = self._lines[below]
+            if not text.strip(" \t"):
+                break
+            if _HEADING.match(text) or _FENCE.match(text):
+                self._problems.add(number, 1, "raw HTML may swallow the lines below", "put a blank line below it")
+                break
+        self._other(number, line)
+        self._at += 1
 
     def _item(self, number: int, match: re.Match[str], line: str) -> None:
         if is_task_like(line):
