@@ -122,6 +122,8 @@ class Scanner:
         self._at = 0
         self._blocks: list[Block] = []
         self._html_open = OpenHtml()
+        self._last_text = 0
+        self._opens_with_task = False
 
     def scan(self) -> list[Block]:
         """Return the document's top-level blocks, in order."""
@@ -234,13 +236,16 @@ class Scanner:
             self._problems.add(
                 number, 1, "an indented fence is shown otherwise than it may be read", "start it at column 1"
             )
+        if self._last_text != number - 1:
+            self._opens_with_task = _TASK_TEXT.match(line) is not None
+        self._last_text = number
         below = self._lines[number] if number < len(self._lines) else ""
         unsure = ("", "")
         if _INDENTED_HEADING.match(line):
             unsure = ("an indented heading under a task may or may not end it", "start it at column 1")
         elif _UNDERLINE.match(below) and not _is_rule(line):
             unsure = ("an underlined heading under a task may or may not end it", "write it as ## at column 1")
-            if _TASK_TEXT.match(line):
+            if self._opens_with_task:
                 self._problems.add(number, 1, "an underlined heading does not declare a task", "write it as ###")
         self._html_open.feed(number, line)
         self._blocks.append(Break(number, unsure))
