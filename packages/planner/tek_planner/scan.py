@@ -122,7 +122,7 @@ class Scanner:
         self._at = 0
         self._blocks: list[Block] = []
         self._html_open = OpenHtml()
-        self._last_text = 0
+        self._last_text = -1
         self._opens_with_task = False
 
     def scan(self) -> list[Block]:
