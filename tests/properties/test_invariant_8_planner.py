@@ -214,6 +214,7 @@ def planned(plan: ExecutionPlan) -> list[tuple[str, list[tuple[str, ...]]]]:
 @given(DOCUMENTS)
 @example("## Queue A — One\n### `TASK-001` First\n\n<b>inline</b> text\n## Notes\n```sh\necho x\n```")
 @example("`TASK-007` text\necho x\n===")
+@example(" ## Notes\n`TASK-007` text\nNotes\n=====")
 @example("## Queue A — One\n### `TASK-001` First\n***\n<b>\n## Notes\n```sh\necho x\n```")
 @example("# T\n\n## Queue A — One\n\n### `TASK-001` First\n\n ## Notes\n\n```sh\necho x\n```")
 @example("## Queue A — One\n### `TASK-001` First\nNotes\n=====\n```sh\necho x\n```")

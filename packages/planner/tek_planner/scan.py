@@ -236,8 +236,8 @@ class Scanner:
             self._problems.add(
                 number, 1, "an indented fence is shown otherwise than it may be read", "start it at column 1"
             )
-        if self._last_text != number - 1:
-            self._opens_with_task = _TASK_TEXT.match(line) is not None
+        goes_on = self._last_text == number - 1
+        self._opens_with_task = (goes_on and self._opens_with_task) or _TASK_TEXT.match(line) is not None
         self._last_text = number
         below = self._lines[number] if number < len(self._lines) else ""
         unsure = ("", "")
