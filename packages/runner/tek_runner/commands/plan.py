@@ -69,7 +69,7 @@ def _as_json(plan: ExecutionPlan) -> dict[str, Any]:
 
 def _show(plan: ExecutionPlan) -> None:
     tasks = sum(len(queue.tasks) for queue in plan.queues)
-    click.echo(f"{tasks} tasks in {len(plan.queues)} queues")
+    click.echo(f"{_count(tasks, 'task')} in {_count(len(plan.queues), 'queue')}")
     for queue in plan.queues:
         needs = f"  needs {', '.join(queue.needs)}" if queue.needs else ""
         click.echo(f"\n{printable(queue.name)}{needs}")
@@ -86,3 +86,7 @@ def _show(plan: ExecutionPlan) -> None:
                 words = " ".join(step.argv).strip().splitlines()
                 more = " ..." if len(words) > 1 else ""
                 click.echo(printable(f"      $ {words[0] if words else ''}{more}"))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
