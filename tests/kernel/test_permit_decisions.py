@@ -49,7 +49,7 @@ def denied(decision: tuple[Grant, ...] | Denial) -> Denial:
         ({"subject": ("queue:B",)}, {"subject": ("queue:A",)}, WRITE),
         ({"action": ("fs.read",)}, {"action": ("fs.*",)}, WRITE),
         ({"resource": ("$WORKSPACE/src/**",)}, {"resource": ("$WORKSPACE/*/a.txt",)}, WRITE),
-        ({"resource": ("$WORKSPACE/out/**", "$WORKSPACE/s/**")}, {"resource": ("$WORKSPACE/**", "$WORKSPACE/out/*")}, WRITE),
+        ({"resource": ("$WORKSPACE/out/**", "$SYSTEM/**")}, {"resource": ("$WORKSPACE/**", "$WORKSPACE/out/*")}, WRITE),
         ({"exclude": ("$WORKSPACE/out/*.txt",)}, {"exclude": ("$WORKSPACE/out/*.md",)}, WRITE),
         ({"expires_at": AT}, {"expires_at": "2026-06-01T00:00:00.000001Z"}, WRITE),
         ({"caveats": (Caveat("max_bytes", 99),)}, {"caveats": (Caveat("max_bytes", 100),)}, WRITE),

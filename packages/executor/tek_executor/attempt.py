@@ -56,12 +56,16 @@ class Work:
 
 @attrs.define(eq=False)
 class Attempt:
-    """One run of a task's agent. ``stopped`` says why it was cut short: timeout or interrupt."""
+    """One run of a task's agent. ``stopped`` says why it was cut short: timeout or interrupt.
+
+    ``refused`` are the denied requests whose denial is on record but not delivered yet.
+    """
 
     work: Work
     drive: Drive
     number: int
     flights: dict[Path, Flight] = attrs.field(factory=dict)
+    refused: set[Path] = attrs.field(factory=set)
     stopped: str = ""
 
     def position(self, path: Path = ()) -> Position:

@@ -1,13 +1,13 @@
 """The dependency graph: which tasks may start, and whom a task that cannot start has to thank for it.
 
-Queues are nodes of their own, so a need between queues costs one edge a task, never tasks times tasks. Linear in
-tasks and needs, without recursion.
+Queues are nodes of their own, and so is an id that stands for several occurrences: a need of many by many costs one
+edge each, never their product. Linear in tasks and needs, without recursion.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import TypeAlias
 
 import attrs
@@ -37,7 +37,7 @@ class UnknownNeed(TekError, ValueError):
 
 
 _Node: TypeAlias = tuple[str, str]
-_TASK, _ENTRY, _EXIT = "task", "entry", "exit"
+_TASK, _ENTRY, _EXIT, _ALL = "task", "entry", "exit", "all"
 
 
 class Graph:
@@ -68,14 +68,22 @@ class Graph:
         """Draw the edges; return the queues' gates."""
         named = {need for queue in plan.queues for need in queue.needs}
         named.update(need for _, task in plan.tasks() for need in task.needs)
-        targets = _targets(plan, named)
+        occurrences = _occurrences(plan, named)
+        targets = {queue.letter: (_EXIT, queue.letter) for queue in plan.queues if queue.letter in named}
+        targets.update((name, _target(name, nodes)) for name, nodes in occurrences.items() if name not in targets)
+        circular: dict[str, str] = {}
         gates: list[_Node] = []
+        for name, nodes in occurrences.items():
+            if targets[name] == (_ALL, name):
+                gates.append((_ALL, name))
+                for node in nodes:
+                    if self._is_chosen(node[1]):
+                        self._edge(node, (_ALL, name))
         for index, queue in enumerate(plan.queues):
             entry, exit_ = (_ENTRY, f"{queue.letter} {index}"), (_EXIT, queue.letter)
             gates += [entry, exit_]
             for need in queue.needs:
-                for node in self._needed(queue.name, need, targets):
-                    self._edge(node, entry)
+                self._need(queue.name, targets.get(need), need, entry)
             for task in queue.tasks:
                 if not self._is_chosen(task.id):
                     continue
@@ -85,17 +93,26 @@ class Graph:
                 if queue.letter in named:
                     self._edge(node, exit_)
                 for need in task.needs:
-                    for needed in self._needed(task.id, need, targets):
-                        if needed != node:
-                            self._edge(needed, node)
+                    if targets.get(need) != (_ALL, task.id.partition("#")[0]):
+                        self._need(task.id, targets.get(need), need, node)
+                    else:
+                        first = circular.setdefault(need, task.id)
+                        self._need_others(first, node, occurrences[need])
         return gates
 
-    def _needed(self, owner: str, need: str, targets: dict[str, list[_Node]]) -> Iterator[_Node]:
-        if need not in targets:
+    def _need(self, owner: str, target: _Node | None, need: str, node: _Node) -> None:
+        if target is None:
             raise UnknownNeed(owner, need)
-        for node in targets[need]:
-            if node[0] != _TASK or self._is_chosen(node[1]):
-                yield node
+        if target[0] != _TASK or self._is_chosen(target[1]):
+            self._edge(target, node)
+
+    def _need_others(self, first: str, node: _Node, nodes: list[_Node]) -> None:
+        """Let an occurrence wait for all others of its id. ``first`` is the one that did so first."""
+        if first != node[1]:
+            raise PlanCycle((first, node[1], first))
+        for other in nodes:
+            if other != node and self._is_chosen(other[1]):
+                self._edge(other, node)
 
     def _edge(self, before: _Node, after: _Node) -> None:
         self._next[before].append(after)
@@ -123,9 +140,10 @@ class Graph:
         while node not in seen:
             seen[node] = len(seen)
             node = needs[node]
-        circle = [*list(seen)[seen[node] :], node]
-        names = [name if kind == _TASK else f"Queue {name.partition(' ')[0]}" for kind, name in circle]
-        return tuple(name for index, name in enumerate(names) if index == 0 or name != names[index - 1])
+        circle = list(seen)[seen[node] :]
+        names = [name if kind == _TASK else f"Queue {name.partition(' ')[0]}" for kind, name in circle if kind != _ALL]
+        path = [name for index, name in enumerate(names) if name != names[index - 1]] or names[:1]
+        return (*path, path[0])
 
     def next_ready(self) -> str | None:
         """Take the next task that may start, or ``None``: in plan order first, then as their needs ended."""
@@ -161,14 +179,15 @@ class Graph:
         return skipped
 
 
-def _targets(plan: ExecutionPlan, named: Collection[str]) -> dict[str, list[_Node]]:
-    """Return what each name in use stands for: a queue's end, or every occurrence of a task."""
-    targets: dict[str, list[_Node]] = {}
-    for queue in plan.queues:
-        if queue.letter in named:
-            targets[queue.letter] = [(_EXIT, queue.letter)]
+def _occurrences(plan: ExecutionPlan, named: Collection[str]) -> dict[str, list[_Node]]:
+    """Return the tasks that each id in use stands for: one, or every occurrence of a bare id."""
+    found: dict[str, list[_Node]] = defaultdict(list)
     for _, task in plan.tasks():
         for name in {task.id, task.id.partition("#")[0]}:
             if name in named:
-                targets.setdefault(name, []).append((_TASK, task.id))
-    return targets
+                found[name].append((_TASK, task.id))
+    return found
+
+
+def _target(name: str, nodes: list[_Node]) -> _Node:
+    return nodes[0] if len(nodes) == 1 else (_ALL, name)

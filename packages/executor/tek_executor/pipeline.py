@@ -70,6 +70,7 @@ class Pipeline:
             reason = f"the {refused.denial.exhausted.account} has spent its {refused.denial.exhausted.dimension}"
             self._ledger.append(Decision(attempt.position(path), "ceiling", reason))
             self._halt(reason)
+        attempt.refused.add(path)
         self._to_deliver.append((-1, attempt, path, settled))
 
     def settle(self, flight: Flight, result: Result) -> None:
@@ -100,6 +101,7 @@ class Pipeline:
             moved = True
             _, attempt, path, settled = self._to_deliver.popleft()
             attempt.flights.pop(path, None)
+            attempt.refused.discard(path)
             self._deliver(attempt, path, settled)
         return moved
 

@@ -196,7 +196,7 @@ class Scheduler:
         for path in won.lost:
             if path in attempt.flights:
                 attempt.flights[path].cancel.cancel("race")
-            else:
+            elif path not in attempt.refused:
                 # A loser that never came to an intent gets no outcome: it is lost at once.
                 self._pipeline.forget(attempt, path)
                 self._step(attempt, attempt.drive.fail(path, self._host.exception(Cancelled("race"))))
@@ -210,7 +210,7 @@ class Scheduler:
             self._step(attempt, attempt.drive.fail(path, self._host.exception(outcome)))
 
     def _finish_stopped(self, attempt: Attempt) -> None:
-        if attempt.flights:
+        if attempt.flights or attempt.refused:
             return
         if attempt.stopped == "timeout":
             limit = show_duration(attempt.work.task.timeout or 0)

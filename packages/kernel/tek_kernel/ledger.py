@@ -111,6 +111,8 @@ class GroupCommit:
     def push(self, seq: int, line: bytes) -> None:
         """Take one line; it is written with the next sync or when enough has gathered."""
         with self._lock:
+            if self.failure is not None:
+                return
             self._lines.append(line)
             self._size += len(line)
             self._pushed = seq

@@ -109,7 +109,19 @@ def _parse(data: bytes, number: int) -> dict[str, Any]:
         raise LedgerInvalid(number, f"is not JSON: {error}") from None
     if list(body)[:5] != list(FRAME[:5]) or list(body)[-1] != "hash":
         raise LedgerInvalid(number, "has its frame's fields in another order", ", ".join(FRAME), ", ".join(body))
+    if not _is_canonical(data, body):
+        raise LedgerInvalid(number, "is not written as the ledger writes: a field is repeated, or spelt otherwise")
     return body  # type: ignore[no-any-return]  # a line that starts with its frame is an object
+
+
+def _is_canonical(data: bytes, body: dict[str, Any]) -> bool:
+    """Whether a line has the one form that its content has. Readers of JSON differ over repeated fields: no line may
+    say one thing to one of them and another to the next.
+    """
+    try:
+        return orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE) == data
+    except orjson.JSONEncodeError:
+        return False
 
 
 def _entry(body: dict[str, Any], number: int, codec: Codec) -> Entry:

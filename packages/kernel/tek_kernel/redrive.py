@@ -83,6 +83,7 @@ class _Attempt:
     waiting: dict[Path, tuple[Bound[Any], int]] = attrs.field(factory=dict)
     races: dict[Path, int] = attrs.field(factory=dict)
     open: dict[Path, tuple[Admitted | Refused, Bound[Any]]] = attrs.field(factory=dict)
+    due: dict[Path, tuple[Outcome, Bound[Any]]] = attrs.field(factory=dict)
     stopped: str = ""
 
 
@@ -161,12 +162,14 @@ class Redrive:
                 for path in event.lost:
                     # A loser that never came to an intent gets no outcome: it is lost at once.
                     attempt.waiting.pop(path, None)
-                    if path not in attempt.open and attempt.drive is not None:
+                    if path not in attempt.open and path not in attempt.due and attempt.drive is not None:
                         self._note(attempt, attempt.drive.fail(path, self._host.exception(Cancelled("race"))))
 
     def _intent(self, line: Line, entry: EffectIntent) -> None:
         position = entry.position
         attempt = self._attempts[position.task]
+        while position.path not in attempt.waiting and self._deliver(attempt):
+            pass
         asked = attempt.waiting.pop(position.path, None)
         if asked is None:
             others = ", ".join(f"{b.request.effect} at {_at(position, p)}" for p, (b, _) in attempt.waiting.items())
@@ -197,19 +200,33 @@ class Redrive:
             decided.scope.account.settle(decided.reservation, entry.usage)
         if attempt.drive is None or attempt.stopped:
             return
-        outcome = entry.outcome
+        attempt.due[position.path] = entry.outcome, bound
+
+    def _deliver(self, attempt: _Attempt) -> bool:
+        """Give the agent the next outcome on record that it has not seen. Returns whether there was one.
+
+        A run delivers in the order of the lines, but later than they are written: once they are durable. When is
+        seen only by what follows from it, so each waits here until a line needs it.
+        """
+        if attempt.drive is None or attempt.stopped or attempt.drive.finished or not attempt.due:
+            return False
+        path = next(iter(attempt.due))
+        outcome, bound = attempt.due.pop(path)
         if isinstance(outcome, Ok):
             answer = self._codec.decode(self._codec.unseal(outcome.value), bound.request.output, "value")
-            events = attempt.drive.answer(position.path, answer)
+            events = attempt.drive.answer(path, answer)
         else:
-            events = attempt.drive.fail(position.path, self._host.exception(outcome))
+            events = attempt.drive.fail(path, self._host.exception(outcome))
         self._note(attempt, events)
+        return True
 
     def _decision(self, line: Line, entry: Decision) -> None:
         attempt = self._attempts.get(entry.position.task)
         if attempt is None:
             return
         if entry.subject == "race":
+            while entry.position.path not in attempt.races and self._deliver(attempt):
+                pass
             winner = attempt.races.pop(entry.position.path, None)
             if winner != entry.value:
                 raise _mismatch(line, entry.position, "another branch wins the race", entry.value, winner)
@@ -223,6 +240,8 @@ class Redrive:
         self._task_scopes.pop(entry.task, None)
         if attempt is None or attempt.drive is None or attempt.stopped:
             return
+        while self._deliver(attempt):
+            pass
         position = Position(entry.task, attempt.number, ())
         if not attempt.drive.finished:
             waiting = ", ".join(f"{b.request.effect} at {_at(position, p)}" for p, (b, _) in attempt.waiting.items())
