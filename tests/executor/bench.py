@@ -225,6 +225,10 @@ class Ran:
         return self.ledger.decode()
 
 
+_BLOBS = MemoryBlobs()
+_CODEC = Codec(_BLOBS)
+# One for all runs: what a codec learns about a type takes longer than a run.
+
 ALLOWED = (Permit(("test.*",), ("*",), exclude=("forbidden*",), rule="tests"),)
 FREE = Policy(permits=ALLOWED, task=Limit(UNLIMITED, UNLIMITED, UNLIMITED))
 
@@ -272,8 +276,7 @@ class Bench:
     def run(self, run: str = "run") -> Ran:
         """Run the plan; fail unless its ledger verifies and replays to the same hash and no thread is left."""
         before = set(threading.enumerate())
-        blobs = MemoryBlobs()
-        codec = Codec(blobs)
+        blobs, codec = _BLOBS, _CODEC
         ledger = Ledger(self._sink(), self.clock, codec)
         digests = plan_digest(self.plan), policy_digest(self.policy)
         replay_hash = ReplayHash(*digests, [task.id for _, task in self.plan.tasks()])

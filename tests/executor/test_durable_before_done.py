@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from tek_abi import Assignment, TaskReport
+from tek_executor import Options
 from tek_kernel import Context
 from tests.executor.bench import WAIT, Act, Bench, Look, MemoryFile, echo, plan, task
 
@@ -72,6 +73,36 @@ def test_reads_wait_for_no_sync() -> None:
         file.allowed.release(100)
 
     assert _run(Bench(plan(task(1)), reading, storage=file), script) == "ok"
+
+
+def test_a_task_that_times_out_behind_an_outcome_not_yet_durable_ends_once() -> None:
+    file, closed = HeldFile(), threading.Event()
+
+    async def acting(assignment: Assignment) -> TaskReport:
+        await Act("once")
+        return TaskReport()
+
+    async def refused_late(assignment: Assignment) -> TaskReport:
+        if assignment.attempt == 1:
+            return TaskReport("failed")
+        try:
+            await Look("forbidden")
+        finally:
+            closed.set()
+        return TaskReport()
+
+    def script() -> None:
+        file.wait()
+        file.allowed.release()
+        file.wait()
+        assert closed.wait(WAIT)
+        file.allowed.release(100)
+
+    made = plan(task(1), task(2, timeout=50, retries=1))
+    bench = Bench(made, acting, {"TASK-002": refused_late}, storage=file, options=Options(backoff=300))
+    assert _run(bench, script) == "ok"
+    assert file.data.count(b'"subject":"timeout"') == 1
+    assert file.data.count(b'"kind":"task.ended"') == 2
 
 
 def _run(bench: Bench, script: object) -> str:

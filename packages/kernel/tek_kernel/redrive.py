@@ -230,6 +230,9 @@ class Redrive:
             winner = attempt.races.pop(entry.position.path, None)
             if winner != entry.value:
                 raise _mismatch(line, entry.position, "another branch wins the race", entry.value, winner)
+        elif entry.subject == "retry":
+            while self._deliver(attempt):
+                pass
         elif entry.subject in ("timeout", "cancel", "interrupt") and not attempt.stopped:
             attempt.stopped = entry.subject
             if attempt.drive is not None:
