@@ -67,8 +67,10 @@ def test_the_untouched_ledgers_verify(small: Recorded, large: Recorded) -> None:
 
 
 def test_a_change_of_any_one_byte_is_found_at_its_line(small: Recorded) -> None:
+    """Sampled here; invariant 4 tries every byte of a smaller ledger."""
     dice = random.Random(1)
-    for offset, byte in enumerate(small.data):
+    for offset in sorted(dice.sample(range(len(small.data)), 300)):
+        byte = small.data[offset]
         changed = bytearray(small.data)
         changed[offset] = dice.choice([other for other in range(256) if other != byte])
         problem = small.problem(bytes(changed))
@@ -126,7 +128,7 @@ def test_dropped_repeated_swapped_and_inserted_lines_are_found_at_the_first(smal
 
 def test_a_cut_anywhere_is_found_and_a_clean_one_is_called_unfinished(small: Recorded) -> None:
     ends = set(itertools.accumulate(map(len, small.lines), initial=0))
-    for cut in range(len(small.data)):
+    for cut in sorted({*random.Random(3).sample(range(len(small.data)), 200), *ends} - {len(small.data)}):
         problem = small.problem(small.data[:cut])
         assert problem is not None
         assert problem.line == line_of(small, cut)

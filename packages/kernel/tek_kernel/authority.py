@@ -8,7 +8,8 @@ allowed it, or which refused it and what would grant it.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from itertools import product
 
@@ -25,10 +26,13 @@ _ASPECT_RANK = ("action", "subject", "resource", "exclude", "caveat", "expired",
 
 @attrs.frozen
 class Grant:
-    """An access that is allowed. ``permit`` is the conjunction of what covers it, ``base`` the policy's part of it."""
+    """An access that is allowed. ``permit`` is the conjunction of what covers it, ``base`` the policy's part of it,
+    ``asked`` the rules of the plan's.
+    """
 
     permit: Permit
     base: Permit
+    asked: tuple[Permit, ...] = ()
 
     @property
     def rule(self) -> str:
@@ -47,7 +51,7 @@ class _Level:
 
     def names(self, access: Access) -> bool:
         """Whether this level narrows the access's family."""
-        return access.family in self.families or access.action in self.families
+        return any(match_action(family, access) for family in self.families)
 
 
 class Authority:
@@ -109,27 +113,28 @@ class TaskAuthority:
         self.subject = subject
         self._levels = levels
         self._own = own
-        self._uses: dict[Permit, int] = {}
+        self._uses: Counter[tuple[bool, Permit]] = Counter()
 
     def decide(self, accesses: Sequence[Access], at: Instant) -> tuple[Grant, ...] | Denial:
         """Return a grant for every access, or why the first that has none is refused. Pure: counts no use."""
         grants: list[Grant] = []
+        taken = self._uses.copy()
         for access in accesses:
-            grant = self._check(access, at)
+            grant = self._check(access, at, taken)
             if isinstance(grant, Denial):
                 return grant
             grants.append(grant)
+            taken.update(_limited(grant))
         return tuple(grants)
 
     def use(self, grants: Sequence[Grant]) -> None:
         """Count one use of each grant, for permits that limit their uses."""
         for grant in grants:
-            if grant.base.caveats:
-                self._uses[grant.base] = self._uses.get(grant.base, 0) + 1
+            self._uses.update(_limited(grant))
 
     def covers(self, access: Access, at: Instant) -> bool:
         """Whether a further access that an effect met on its way is allowed too. Counts no use."""
-        return isinstance(self._check(access, at), Grant)
+        return isinstance(self._check(access, at, self._uses), Grant)
 
     def covering(self, access: Access, at: Instant) -> tuple[Permit, ...]:
         """Return every conjunction that covers an access, for effects to which it matters how it is named."""
@@ -140,33 +145,34 @@ class TaskAuthority:
         fitting = [[p for p in permits if p.mismatch(access, self.subject, at) is None] for permits in sources]
         return tuple(reduce(Permit.attenuate, chosen) for chosen in product(*fitting))
 
-    def _check(self, access: Access, at: Instant) -> Grant | Denial:
+    def _check(self, access: Access, at: Instant, uses: Counter[tuple[bool, Permit]]) -> Grant | Denial:
         protected = self._protected(access)
         if protected is not None:
             return self._denial(access, f"protected path {protected}", "no grant to write includes it", "")
-        granted = self._policy_grant(access, at)
+        granted = self._policy_grant(access, at, uses)
         if isinstance(granted, Denial):
             return granted
-        permit = granted
+        permit, rules = granted, list[Permit]()
         for level in self._levels:
             if not level.names(access):
                 continue
-            asked = self._asked(level, access, at)
+            asked = self._asked(level, access, at, uses)
             if asked is None:
                 where = f" (line {level.line})" if level.line else ""
-                rules = ", ".join(rule.rule for rule in level.rules if _family(rule) in (access.family, access.action))
+                offers = ", ".join(rule.rule for rule in level.rules if match_action(_family(rule), access))
                 return self._denial(
                     access,
                     f"Allow of {level.owner}{where}",
-                    f"it asks for {rules} and nothing else of {access.family}",
+                    f"it asks for {offers} and nothing else of {access.family}",
                     f"add `{show_rule(access)}` to the Allow of {level.owner}{where}",
                 )
             permit = permit.attenuate(asked)
-        return Grant(permit, granted)
+            rules.append(asked)
+        return Grant(permit, granted, tuple(rules))
 
-    def _asked(self, level: _Level, access: Access, at: Instant) -> Permit | None:
+    def _asked(self, level: _Level, access: Access, at: Instant, uses: Counter[tuple[bool, Permit]]) -> Permit | None:
         for rule in level.rules:
-            if rule.mismatch(access, self.subject, at) is None:
+            if rule.mismatch(access, self.subject, at, uses[True, rule]) is None:
                 return rule
         if access.family == "proc" and access.argv and access.argv[0] in self._own:
             # A block or hook asks for its own program by itself (DESIGN section 4).
@@ -174,10 +180,10 @@ class TaskAuthority:
             return Permit(("proc",), (shlex.quote(program),), rule=f"own program {program}")
         return None
 
-    def _policy_grant(self, access: Access, at: Instant) -> Permit | Denial:
+    def _policy_grant(self, access: Access, at: Instant, uses: Counter[tuple[bool, Permit]]) -> Permit | Denial:
         nearest: tuple[int, Mismatch, Permit] | None = None
         for permit, bad in self._authority.candidates(access):
-            mismatch = bad or permit.mismatch(access, self.subject, at, self._uses.get(permit, 0))
+            mismatch = bad or permit.mismatch(access, self.subject, at, uses[False, permit])
             if mismatch is None:
                 return permit
             rank = _ASPECT_RANK.index(mismatch.aspect)
@@ -213,6 +219,15 @@ class TaskAuthority:
 
     def _denial(self, access: Access, rule: str, why: str, grant: str) -> Denial:
         return Denial("permit", f"{access.action} on {access.resource} refused by {rule}: {why}", rule, grant)
+
+
+def _limited(grant: Grant) -> Iterator[tuple[bool, Permit]]:
+    """Yield the permits whose uses count: the policy's as ``(False, permit)``, the plan's as ``(True, permit)``."""
+    if grant.base.caveats:
+        yield False, grant.base
+    for rule in dict.fromkeys(grant.asked):
+        if rule.caveats:
+            yield True, rule
 
 
 def _is_above(path: str, pattern: str) -> bool:

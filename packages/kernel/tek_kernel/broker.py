@@ -29,12 +29,15 @@ from tek_abi import (
     Position,
     TekError,
     Value,
+    ValueNotAllowed,
 )
+from tek_abi.canonical import check_value
 from tek_kernel.clock import Stopwatch
 from tek_kernel.decide import Admitted, Decider, Refused, Scope
 from tek_kernel.effect import Cancel, Context, EffectCancelled, EffectError, EffectRefused, SideEffect
 from tek_kernel.invariants import holds
 from tek_kernel.ledger import Ledger, StorageFailed
+from tek_kernel.plain_text import plain, said
 
 
 @attrs.frozen
@@ -102,6 +105,18 @@ class Broker:
         Raises ``StorageFailed`` alone, when its value cannot be kept.
         """
         watch = Stopwatch()
+        try:
+            return _recordable(self._apply(admitted, cancel, watch))
+        except StorageFailed:
+            raise
+        except Exception as error:
+            name = admitted.intent.envelope.effect
+            failure = Failure("internal", f"{name} broke: {type(error).__name__}: {said(error)}")
+            return Result(
+                Failed(failure), Budget(ms=watch.ms()), obs={"traceback": plain(traceback.format_exc()[-2000:])}
+            )
+
+    def _apply(self, admitted: Admitted, cancel: Cancel, watch: Stopwatch) -> Result:
         authority = admitted.scope.authority
         context = Context(
             limits=admitted.reservation.amount,
@@ -136,11 +151,7 @@ class Broker:
         except StorageFailed:
             raise
         except TekError as error:
-            return Result(Failed(Failure("bad-value", str(error))), Budget(ms=watch.ms()))
-        except Exception as error:
-            name = admitted.intent.envelope.effect
-            failure = Failure("internal", f"{name} broke: {type(error).__name__}: {error}")
-            return Result(Failed(failure), Budget(ms=watch.ms()), obs={"traceback": traceback.format_exc()[-2000:]})
+            return Result(Failed(Failure("bad-value", said(error))), Budget(ms=watch.ms()))
 
     def settle(self, admitted: Admitted, result: Result) -> Settled:
         """Charge what an effect used, release the rest of its reservation, record its outcome."""
@@ -156,10 +167,29 @@ class Broker:
 
 def _baseline(admitted: Admitted) -> Value:
     try:
-        return admitted.effect.before(admitted.request)
-    except (TekError, OSError):
+        baseline = admitted.effect.before(admitted.request)
+        check_value(baseline)
+        return baseline
+    except Exception:
         # A baseline only helps a later resume; the effect itself will meet and report what is wrong.
         return None
+
+
+def _recordable(result: Result) -> Result:
+    """Return a result whose words and observations a ledger can hold; an effect that acted must have its outcome."""
+    outcome, obs = result.outcome, result.obs
+    match outcome:
+        case Failed(error):
+            outcome = Failed(attrs.evolve(error, code=plain(error.code), message=plain(error.message)))
+        case Denied(reason):
+            outcome = Denied(attrs.evolve(reason, message=plain(reason.message)))
+        case _:
+            pass
+    try:
+        check_value(obs)
+    except ValueNotAllowed as error:
+        obs = {"lost": said(error)}
+    return attrs.evolve(result, outcome=outcome, obs=obs)
 
 
 def _explained(exhausted: BudgetExhausted, admitted: Admitted) -> BudgetExhausted:

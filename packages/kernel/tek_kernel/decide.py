@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from tek_abi import (
+    Access,
     Bound,
     Codec,
     Denial,
@@ -24,7 +25,6 @@ from tek_abi import (
     Queue,
     Request,
     Task,
-    TekError,
     ValueNotAllowed,
     digest,
     idempotence_key,
@@ -33,6 +33,7 @@ from tek_kernel.account import Account, Exhausted, Reservation
 from tek_kernel.authority import Authority, Grant, TaskAuthority
 from tek_kernel.effect import Cost, Effect
 from tek_kernel.invariants import is_invariant
+from tek_kernel.plain_text import said
 from tek_kernel.registry import Registry, UnknownEffect
 
 
@@ -117,7 +118,7 @@ class Decider:
             return _refused(position, envelope, Denial("bad-request", f"{request.effect}: {error}"))
         key = idempotence_key(self._run, position, request.effect, request.version, args_digest)
         envelope = EffectEnvelope(
-            request.effect, request.version, args, args_digest, key, bound.invariants, bound.budget
+            request.effect, request.version, args, args_digest, key, _readable(bound.invariants), bound.budget
         )
         try:
             effect = self._registry.get(request.effect, request.version)
@@ -125,10 +126,12 @@ class Decider:
             return _refused(position, envelope, Denial("unknown-effect", str(error)))
         try:
             request = self._typed(request, effect)
-            accesses, cost = effect.accesses(request), _cost(effect, request, bound)
-        except (TekError, ValueError, TypeError) as error:
-            return _refused(position, envelope, Denial("bad-request", f"{envelope.effect}: {error}"))
-        unknown = [text for text in bound.invariants if not is_invariant(text)]
+            cost = _cost(effect, request, bound)
+            accesses = _sized(effect.accesses(request), cost)
+        except Exception as error:
+            # Whatever a third party's code raises: what cannot be judged is not applied.
+            return _refused(position, envelope, Denial("bad-request", f"{envelope.effect}: {said(error)}"))
+        unknown = [text for text in bound.invariants if text not in envelope.invariants]
         if unknown:
             return _refused(position, envelope, Denial("bad-request", f"{unknown[0]!r} is not an invariant"))
         grants = scope.authority.decide(accesses, at)
@@ -166,6 +169,22 @@ def _cost(effect: Effect[Any], request: Request[Any], bound: Bound[Any]) -> Cost
     if not cost.least <= bound.budget:
         raise ValueError(f"the request needs at least {cost.least}, but reserves {bound.budget}")
     return Cost(bound.budget, Limit(bound.budget.ms, bound.budget.tokens, bound.budget.io))
+
+
+def _sized(accesses: tuple[Access, ...], cost: Cost) -> tuple[Access, ...]:
+    """Return accesses whose size only the effect will know with what it reserves at least, for ``max_bytes``.
+
+    Raises ``ValueError`` where there is no access at all: no permit could cover it.
+    """
+    if not accesses:
+        raise ValueError("names no use of authority, so nothing can permit it")
+    if not cost.least.io:
+        return accesses
+    return tuple(attrs.evolve(a, bytes=cost.least.io) if a.bytes is None else a for a in accesses)
+
+
+def _readable(invariants: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(text for text in invariants if isinstance(text, str) and is_invariant(text))
 
 
 def _within_caveats(cost: Cost, grants: tuple[Grant, ...]) -> Cost:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tek_abi import Value
 
-_INVARIANT: Final = re.compile(r"([a-z_][a-z0-9_]{0,63})(==|!=|<=|>=|<|>)([^\s]{1,256})", re.ASCII)
+_INVARIANT: Final = re.compile(r"([a-z_][a-z0-9_]{0,63})(==|!=|<=|>=|<|>)([^\s\ud800-\udfff]{1,256})", re.ASCII)
 _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "==": operator.eq, "!=": operator.ne, "<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt,
 }  # fmt: skip
