@@ -136,13 +136,20 @@ class TaskAuthority:
         """Whether a further access that an effect met on its way is allowed too. Counts no use."""
         return isinstance(self._check(access, at, self._uses), Grant)
 
-    def covering(self, access: Access, at: Instant) -> tuple[Permit, ...]:
-        """Return every conjunction that covers an access, for effects to which it matters how it is named."""
+    def covering(self, access: Access, at: Instant, grants: Sequence[Grant] = ()) -> tuple[Permit, ...]:
+        """Return every conjunction that covers an access, for effects to which it matters how it is named.
+
+        ``grants`` are the request's own, whose uses have been counted and still hold for it.
+        """
         if self._protected(access) is not None:
             return ()
-        sources = [[permit for permit, bad in self._authority.candidates(access) if bad is None]]
-        sources += [list(level.rules) for level in self._levels if level.names(access)]
-        fitting = [[p for p in permits if p.mismatch(access, self.subject, at) is None] for permits in sources]
+        own = Counter(use for grant in grants for use in _limited(grant))
+        sources = [[(False, permit) for permit, bad in self._authority.candidates(access) if bad is None]]
+        sources += [[(True, rule) for rule in level.rules] for level in self._levels if level.names(access)]
+        fitting = [
+            [use[1] for use in uses if use[1].mismatch(access, self.subject, at, self._uses[use] - own[use]) is None]
+            for uses in sources
+        ]
         return tuple(reduce(Permit.attenuate, chosen) for chosen in product(*fitting))
 
     def _check(self, access: Access, at: Instant, uses: Counter[tuple[bool, Permit]]) -> Grant | Denial:

@@ -125,7 +125,7 @@ class Broker:
             blobs=self._blobs,
             key=admitted.intent.envelope.idempotence_key,
             covers=lambda access: authority.covers(access, admitted.at),
-            covering=lambda access: authority.covering(access, admitted.at),
+            covering=lambda access: authority.covering(access, admitted.at, admitted.grants),
             secret=self._secret,
         )
         try:
