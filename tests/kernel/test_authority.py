@@ -151,7 +151,7 @@ def test_what_an_allow_refuses_passes_once_its_line_is_added(level: str, access:
     match = re.fullmatch(r"add `(.+)` to the Allow of .+", denial.grant)
     assert match
     wider = (parse_rule(asked), parse_rule(match[1]))
-    granted(attrs.evolve(given, **{level: wider}).decide(access))
+    granted(attrs.evolve(given, **{level: wider}).decide(access))  # type: ignore[arg-type]  # the level is a field's name
 
 
 def test_a_denial_by_the_policy_comes_before_one_by_the_plan_and_both_can_be_lifted_in_turn() -> None:
@@ -329,5 +329,5 @@ class TestAttacks:
 
     def test_a_signed_permit_changed_in_any_part_authorises_nothing(self) -> None:
         for change in ({"resource": ("$WORKSPACE/**",)}, {"rule": "mine"}, {"expires_at": LATER}, {"subject": ("T*",)}):
-            denied(Given((attrs.evolve(SIGNED, **change),)).decide(WRITE))  # type: ignore[arg-type]  # fields by name
+            denied(Given((attrs.evolve(SIGNED, **change),)).decide(WRITE))
         denied(Given((SIGNED,), verifier=Verifier()).decide(WRITE))

@@ -113,15 +113,14 @@ class HttpEffect(Effect[Http]):
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         try:
-            if self._ca_file is not None:
-                return ssl.create_default_context(cafile=self._ca_file)
-            import httpcore
-
-            return httpcore.default_ssl_context()
+            context = ssl.create_default_context(cafile=self._ca_file)
         except OSError as error:
             raise EffectError(
                 "tls", f"the authorities of {self._ca_file or 'the system'} cannot be read: {error}"
             ) from None
+        # Python 3.11 and earlier let OpenSSL 3 take a cut connection for the end of a body.
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+        return context
 
 
 def _access(target: Target, body: Blob | None) -> Access:
