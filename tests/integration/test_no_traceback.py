@@ -98,6 +98,20 @@ def test_a_reader_that_has_gone_and_a_full_device_are_no_defects(hostile: Path) 
         done = subprocess.run([TEK_RUNNER, *words], cwd=hostile, stdout=write, stderr=subprocess.PIPE, check=False)
         os.close(write)
         assert b"Traceback" not in done.stderr
+        assert b"Exception" not in done.stderr
+
+
+def test_a_run_goes_on_when_its_reader_has_gone(tmp_path: Path) -> None:
+    plan(tmp_path, queue(*(task(number, f"echo x > made-{number}") for number in range(1, 9))))
+    read, write = os.pipe()
+    os.close(read)
+
+    done = subprocess.run([TEK_RUNNER, "run"], cwd=tmp_path, stdout=write, stderr=subprocess.PIPE, check=False)
+
+    os.close(write)
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("made-*"))) == 8
+    assert tek("replay", "last", cwd=tmp_path).code == 0
 
 
 def test_a_full_disk_ends_with_7_and_what_is_on_record_holds(tmp_path: Path) -> None:

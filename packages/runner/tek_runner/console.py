@@ -21,7 +21,10 @@ _QUIET_ABOVE = 200
 
 @attrs.define
 class Console:
-    """Shows tasks as they start and end. ``quiet`` shows nothing; above 200 tasks the good ones are only counted."""
+    """Shows tasks as they start and end. ``quiet`` shows nothing; above 200 tasks the good ones are only counted.
+
+    It turns quiet when its reader has gone or has no room: a run does not depend on who watches it.
+    """
 
     total: int
     out: TextIO = attrs.field(factory=lambda: sys.stdout)
@@ -64,7 +67,7 @@ class Console:
             self._line(text)
 
     def _line(self, text: str) -> None:
-        self.out.write(("\r\x1b[K" if self._live else "") + printable(text) + "\n")
+        self._write(("\r\x1b[K" if self._live else "") + printable(text) + "\n")
 
     def _status(self) -> None:
         """Draw the status line, at most ten times a second."""
@@ -74,14 +77,19 @@ class Console:
         self._shown = now
         running = ", ".join(self._running) or "waiting"
         width = shutil.get_terminal_size().columns - 1
-        self.out.write(f"\r\x1b[K[{self._done}/{self.total}] {running}"[: width + 4])
-        self.out.flush()
+        self._write(f"\r\x1b[K[{self._done}/{self.total}] {running}"[: width + 4])
 
     def close(self) -> None:
         """Remove the status line."""
         if self._live:
-            self.out.write("\r\x1b[K")
-        self.out.flush()
+            self._write("\r\x1b[K")
+
+    def _write(self, text: str) -> None:
+        try:
+            self.out.write(text)
+            self.out.flush()
+        except OSError:
+            self.quiet = True
 
 
 def printable(text: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -41,6 +43,12 @@ class _Commands(click.Group):
             hint = f" Did you mean {close[0]!r}?" if close else f" Commands are {', '.join(_COMMANDS)}."
             ctx.fail(f"there is no command {name!r}.{hint}")
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            return 0  # whoever read the output has gone, which click would call a failure
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -81,10 +89,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail("interrupted", 130)
     except click.exceptions.Exit as stop:
         return stop.exit_code
-    except BrokenPipeError:
-        # Whoever read the output has gone; what is left to print has no reader.
-        sys.stderr.close()
-        return 0
     except Exception as error:
         return _explain(error)
 
@@ -117,10 +121,19 @@ def _place(error: Exception) -> str:
 def _fail(text: str, code: int) -> int:
     from tek_runner.console import printable
 
-    click.echo(f"tek-runner: {printable(text)}", err=True)
+    with suppress(OSError):
+        click.echo(f"tek-runner: {printable(text)}", err=True)
     return code
 
 
 def entry() -> None:
     """Start from the shell."""
-    sys.exit(main())
+    code = main()
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # What cannot be printed is dropped here, else the interpreter would try again and complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            code = code or _explain(error)
+    sys.exit(code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -134,7 +135,8 @@ def command(
         console.close()
         lock.release()
     if as_json:
-        _print_json(session, finished, results)
+        with suppress(BrokenPipeError):
+            _print_json(session, finished, results)
     else:
         _print_account(session, loaded, finished, results, console, (only, config_dir, allow))
     return exit_of(finished.statuses.values(), finished.interrupted)
