@@ -191,6 +191,14 @@ class Permit:
                 return Mismatch("caveat", problem)
         return None
 
+    def is_in_force(self, access: Access, subject: Subject, at: Instant) -> bool:
+        """Whether this permit is about the subject and the access's action at ``at``, whatever its resource."""
+        return (
+            all(match_action(pattern, access) for pattern in self.action)
+            and all(subject.matches(pattern) for pattern in self.subject)
+            and (self.expires_at is None or (INSTANT.fullmatch(at) is not None and at < self.expires_at))
+        )
+
     def max_bytes(self) -> int | None:
         """Return the tightest ``max_bytes`` caveat, a cap for effects that cannot know their size beforehand."""
         caps = [c.value for c in self.caveats if c.name == "max_bytes" and type(c.value) is int]

@@ -33,11 +33,12 @@ _REASONS = {
 
 @attrs.frozen
 class Usage:
-    """How a command ended and what it used of the processor."""
+    """How a command ended, what it used of the processor, and the most memory that one process held in bytes."""
 
     code: int | None
     signal: int | None
     cpu_ms: int
+    peak: int
 
 
 @attrs.frozen
@@ -57,7 +58,8 @@ class Child:
         _, status, used = os.wait4(self.pid, 0)
         code = self._process.returncode = os.waitstatus_to_exitcode(status)
         cpu_ms = round((used.ru_utime + used.ru_stime) * 1000)
-        return Usage(None, -code, cpu_ms) if code < 0 else Usage(code, None, cpu_ms)
+        peak = used.ru_maxrss * 1024
+        return Usage(None, -code, cpu_ms, peak) if code < 0 else Usage(code, None, cpu_ms, peak)
 
     def close(self) -> None:
         """Close the descriptors."""
@@ -121,5 +123,10 @@ def _start(
 def _refusal(error: OSError, program: str, cwd: int) -> EffectError:
     if error.filename == f"/proc/self/fd/{cwd}":
         return EffectError("not-permitted", f"the command's directory cannot be entered: {error.strerror}")
-    code, problem = _REASONS.get(error.errno or 0, ("io", error.strerror or str(error)))
-    return EffectError(code, f"cannot run {program!r}: {problem}")
+    return not_executed(error.errno or 0, program, error.strerror or str(error))
+
+
+def not_executed(code: int, program: str, problem: str) -> EffectError:
+    """Return what it means that a program could not be executed, from the system's error number."""
+    name, reason = _REASONS.get(code, ("io", problem))
+    return EffectError(name, f"cannot run {program!r}: {reason}")

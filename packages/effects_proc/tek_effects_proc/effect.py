@@ -14,39 +14,50 @@ import attrs
 from tek_abi import Access, Blob, Budget, BudgetExhausted, Dimension, Limit, TekError, Value
 from tek_abi.quantity import show_duration, show_size
 from tek_abi.vocabulary.proc import Exec, Exit
-from tek_effects_proc.child import Child, Usage, start
+from tek_effects_proc.child import Usage, start
 from tek_effects_proc.command import check_command
+from tek_effects_proc.confining import Confining, refused
 from tek_effects_proc.environment import allowed, child_environment, secret_names
+from tek_effects_proc.layout import Ground
 from tek_effects_proc.output import Output
 from tek_effects_proc.program import SEARCH, find_program
+from tek_effects_proc.sandbox import Sandbox
+from tek_effects_proc.spawn import NotConfined
 from tek_effects_proc.tree import Undying
-from tek_effects_proc.watch import Stop, Wake, drain, watch
+from tek_effects_proc.watch import Running, Stop, Wake, drain, watch
 from tek_effects_proc.workspace import Workspace, listing
 from tek_kernel.effect import Applied, Context, Cost, Effect, EffectCancelled, EffectError, SideEffect, secret_access
 
 
-def process_effects(workspace: str | os.PathLike[str], environ: Mapping[str, str]) -> tuple[Effect[Any], ...]:
+def process_effects(
+    workspace: str | os.PathLike[str], environ: Mapping[str, str], sandbox: Sandbox | None = None
+) -> tuple[Effect[Any], ...]:
     """Return the effects that run programs in ``workspace``.
 
     ``environ`` is the operator's environment, of which a child sees what ``tek_abi.policy.ENVIRONMENT`` names; its
     ``TMPDIR`` (else /var/tmp) takes output that is too long for memory. ``workspace`` must be a real path: aliases
-    of it by a symlink are other paths to permits.
+    of it by a symlink are other paths to permits. Without a ``sandbox`` commands have all rights of the runner.
     """
     root = os.path.abspath(os.fspath(workspace))
-    return (ExecEffect(Workspace(root), allowed(environ), environ.get("TMPDIR") or "/var/tmp"),)  # noqa: S108  # nameless files
+    spill = environ.get("TMPDIR") or "/var/tmp"  # noqa: S108  # nameless files
+    ground = Ground(root, environ.get("HOME", ""))
+    return (ExecEffect(Workspace(root), allowed(environ), spill, ground, sandbox),)
 
 
 @attrs.frozen
 class ExecEffect(Effect[Exec]):
     """Run a program and wait for it. When it ends, so does every process that it started.
 
-    ``environ`` is what each child sees; ``spill`` is a directory for nameless files.
+    ``environ`` is what each child sees; ``spill`` is a directory for nameless files; ``sandbox`` holds each command
+    to the permits of its task.
     """
 
     request: ClassVar[type[Any]] = Exec
     workspace: Workspace
     environ: Mapping[str, str]
     spill: str
+    ground: Ground
+    sandbox: Sandbox | None = None
 
     def side_effect(self, request: Exec) -> SideEffect:
         """Nobody knows what a command did."""
@@ -83,23 +94,33 @@ class ExecEffect(Effect[Exec]):
         with ExitStack() as held:
             cwd = self.workspace.open(request.cwd, context)
             held.callback(os.close, cwd)
-            # What the request asks for as PATH is for the command's own children: a permit for git means the
-            # operator's git.
-            program = find_program(request.argv[0], self.environ.get("PATH", SEARCH), cwd)
             wake = held.enter_context(closing(Wake(context.cancel)))
             output = held.enter_context(closing(Output(context.limits.io, self.spill, environment.secrets)))
-            child = held.enter_context(closing(start(program, request.argv, environment.variables, cwd)))
-            stop, usage = _run(child, output, deadline, wake.fd)
-            return _answer(request, context, child, output, stop, usage)
+            # What the request asks for as PATH is for the command's own children: a permit for git means the
+            # operator's git.
+            search = self.environ.get("PATH", SEARCH)
+            if self.sandbox is None:
+                program = find_program(request.argv[0], search, cwd)
+                child = held.enter_context(closing(start(program, request.argv, environment.variables, cwd)))
+                stop, usage = _run(child, output, deadline, wake.fd)
+                return _answer(request, context, child, output, stop, usage, {})
+            confined = Confining(self.ground, self.sandbox, context)
+            started = confined.start(request.argv, search, cwd, environment.variables)
+            with closing(started):
+                stop, usage = _run(started, output, deadline, wake.fd)
+            confined.check()
+            return _answer(request, context, started, output, stop, usage, confined.observed())
 
 
-def _run(child: Child, output: Output, deadline: float, wake: int) -> tuple[Stop, Usage]:
+def _run(child: Running, output: Output, deadline: float, wake: int) -> tuple[Stop, Usage]:
     try:
         try:
             stop = watch(child, output, deadline, wake)
         finally:
             usage = child.reap()
         drain(child, output)
+    except NotConfined as error:
+        raise refused(error) from error
     except Undying as error:
         raise EffectError("not-permitted", str(error), Budget(io=output.taken)) from error
     except OSError as error:
@@ -108,10 +129,18 @@ def _run(child: Child, output: Output, deadline: float, wake: int) -> tuple[Stop
     return (Stop.OUTPUT if output.exceeded else stop), usage
 
 
-def _answer(request: Exec, context: Context, child: Child, output: Output, stop: Stop, usage: Usage) -> Applied:
+def _answer(
+    request: Exec,
+    context: Context,
+    child: Running,
+    output: Output,
+    stop: Stop,
+    usage: Usage,
+    observed: Mapping[str, Value],
+) -> Applied:
     spent = Budget(io=output.taken)
     stdout, stderr = output.stdout.keep(context.blobs), output.stderr.keep(context.blobs)
-    obs: dict[str, Value] = {"pid": child.pid, "cpu_ms": usage.cpu_ms}
+    obs: dict[str, Value] = {"pid": child.pid, "cpu_ms": usage.cpu_ms, "peak_bytes": usage.peak, **observed}
     if stop is not Stop.ENDED:
         captured: Value = {**obs, "stdout": _reference(stdout), "stderr": _reference(stderr)}
         if stop is Stop.CANCELLED:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 
 from tek_kernel.effect import EffectError
 
@@ -11,8 +12,9 @@ SEARCH = "/usr/local/bin:/usr/bin:/bin"
 """Where programs are searched if the operator has no PATH."""
 
 
-def find_program(word: str, path: str, cwd: int) -> str:
-    """Return the path to execute from the directory ``cwd``, a descriptor.
+def find_program(word: str, path: str, cwd: int, sees: Callable[[str], bool] = lambda path: True) -> str:
+    """Return the path to execute from the directory ``cwd``, a descriptor. ``sees`` tells whether a real path is
+    there for the command.
 
     A word with a slash is a path. Any other is searched in the absolute directories of ``path``: an empty or
     relative entry would mean the command's own directory, where anybody may put a file called ``git``.
@@ -23,7 +25,7 @@ def find_program(word: str, path: str, cwd: int) -> str:
     else:
         candidates = [f"{entry}/{word}" for entry in path.split(":") if entry.startswith("/")]
         where = f"on PATH ({path})"
-    problems = [_problem(candidate, cwd) for candidate in candidates]
+    problems = [_problem(candidate, cwd, sees) for candidate in candidates]
     if "" in problems:
         return candidates[problems.index("")]
     if "not-permitted" in problems:
@@ -31,14 +33,28 @@ def find_program(word: str, path: str, cwd: int) -> str:
         raise EffectError("not-permitted", f"{file!r} may not be executed; chmod +x it, or name its interpreter first")
     if "wrong-kind" in problems and "/" in word:
         raise EffectError("wrong-kind", f"{word!r} is not a file, so it cannot be run")
+    if "unseen" in problems:
+        file = candidates[problems.index("unseen")]
+        message = f"{file!r} is not among what the task may read; grant it with --allow 'fs.read:{_home(file, cwd)}/**'"
+        raise EffectError("not-permitted", message)
     raise EffectError("not-found", f"no program {word!r} {where}")
 
 
-def _problem(candidate: str, cwd: int) -> str:
+def _home(candidate: str, cwd: int) -> str:
+    return os.path.dirname(_real(candidate, cwd))
+
+
+def _real(candidate: str, cwd: int) -> str:
+    return os.path.realpath(os.path.join(os.readlink(f"/proc/self/fd/{cwd}"), candidate))
+
+
+def _problem(candidate: str, cwd: int, sees: Callable[[str], bool]) -> str:
     try:
         mode = os.stat(candidate, dir_fd=cwd).st_mode
         if not stat.S_ISREG(mode):
             return "wrong-kind"
+        if not sees(_real(candidate, cwd)):
+            return "unseen"
         return "" if os.access(candidate, os.X_OK, dir_fd=cwd, effective_ids=True) else "not-permitted"
     except PermissionError:
         return "not-permitted"

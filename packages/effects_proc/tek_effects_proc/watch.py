@@ -11,8 +11,9 @@ import termios
 import threading
 import time
 from enum import Enum, auto
+from typing import Protocol
 
-from tek_effects_proc.child import Child
+from tek_effects_proc.child import Usage
 from tek_effects_proc.output import Capture, Output
 from tek_kernel.effect import Cancel
 
@@ -26,6 +27,38 @@ class Stop(Enum):
     DEADLINE = auto()
     OUTPUT = auto()
     CANCELLED = auto()
+
+
+class Running(Protocol):
+    """A started command, confined or not. ``pidfd`` is readable when it has ended."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id, as the runner sees it."""
+        ...
+
+    @property
+    def pidfd(self) -> int:
+        """A descriptor of the process."""
+        ...
+
+    @property
+    def stdout(self) -> int:
+        """The read end of its output, which does not block."""
+        ...
+
+    @property
+    def stderr(self) -> int:
+        """The read end of its errors, which does not block."""
+        ...
+
+    def reap(self) -> Usage:
+        """End all that is left of it and return how it ended."""
+        ...
+
+    def close(self) -> None:
+        """Close the descriptors."""
+        ...
 
 
 class Wake:
@@ -48,7 +81,7 @@ class Wake:
             self.fd = -1
 
 
-def watch(child: Child, output: Output, deadline: float, wake: int) -> Stop:
+def watch(child: Running, output: Output, deadline: float, wake: int) -> Stop:
     """Read output until something makes it stop. ``deadline`` is in seconds of the monotonic clock."""
     streams = {child.stdout: output.stdout, child.stderr: output.stderr}
     poll = select.poll()
@@ -68,7 +101,7 @@ def watch(child: Child, output: Output, deadline: float, wake: int) -> Stop:
     return Stop.DEADLINE
 
 
-def drain(child: Child, output: Output) -> None:
+def drain(child: Running, output: Output) -> None:
     """Read what the command's processes left in their pipes, and no more: nobody is waited for."""
     _drain(child.stdout, output, output.stdout)
     _drain(child.stderr, output, output.stderr)

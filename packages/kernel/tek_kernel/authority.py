@@ -19,6 +19,7 @@ from tek_abi import Access, Allow, Denial, ExecutionPlan, Instant, Mismatch, Per
 from tek_abi.pattern import match_path
 from tek_abi.permit import family_of, match_action, show_path, show_rule
 from tek_abi.policy import PROTECTED
+from tek_kernel.effect import Held
 from tek_kernel.signature import NO_KEYS, Verifier
 
 _ASPECT_RANK = ("action", "subject", "resource", "exclude", "caveat", "expired", "signature")
@@ -149,6 +150,23 @@ class TaskAuthority:
         fitting = [
             [use[1] for use in uses if use[1].mismatch(access, self.subject, at, self._uses[use] - own[use]) is None]
             for uses in sources
+        ]
+        return tuple(reduce(Permit.attenuate, chosen) for chosen in product(*fitting))
+
+    def held(self, at: Instant) -> Held:
+        """Return all that the task may do with files and the network at ``at``."""
+        reads, writes, net = (
+            self._conjunctions(Access(action, family, ""), at)
+            for action, family in (("fs.read", "fs.read"), ("fs.write", "fs.write"), ("net.http", "net"))
+        )
+        return Held(reads, writes, net, self._authority.protected)
+
+    def _conjunctions(self, access: Access, at: Instant) -> tuple[Permit, ...]:
+        """Return every conjunction in force whose actions cover ``access``, whatever resource it names."""
+        sources = [[permit for permit, bad in self._authority.candidates(access) if bad is None]]
+        sources += [list(level.rules) for level in self._levels if level.names(access)]
+        fitting = [
+            [permit for permit in permits if permit.is_in_force(access, self.subject, at)] for permits in sources
         ]
         return tuple(reduce(Permit.attenuate, chosen) for chosen in product(*fitting))
 

@@ -127,6 +127,7 @@ class Broker:
             covers=lambda access: authority.covers(access, admitted.at),
             covering=lambda access: authority.covering(access, admitted.at, admitted.grants),
             secret=self._secret,
+            held=lambda: authority.held(admitted.at),
         )
         try:
             applied = admitted.effect.apply(admitted.request, context)

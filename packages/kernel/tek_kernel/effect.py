@@ -68,13 +68,28 @@ class Cancel:
 
 
 @attrs.frozen
+class Held:
+    """All that a task may do by itself, for an effect that hands its authority on to a child process.
+
+    Each permit is one conjunction of policy and plan, in force for this task now; together they are alternatives.
+    ``protected`` are patterns of paths that no grant to write includes.
+    """
+
+    reads: tuple[Permit, ...] = ()
+    writes: tuple[Permit, ...] = ()
+    net: tuple[Permit, ...] = ()
+    protected: tuple[str, ...] = ()
+
+
+@attrs.frozen
 class Context:
     """What an effect gets beside its request: hard limits, the permits that cover its accesses, its tools.
 
     ``limits.ms`` is the deadline from now on; ``limits.io`` is how many bytes it may move; neither may be passed by
     more than one buffer. ``permits`` stand in the order of the effect's accesses; paths that symlinks lead to are
     checked against them again by ``covers``; ``covering`` returns all permits that cover an access, where it matters
-    how they name it. ``key`` is the idempotence key. ``secret`` reads the operator's variable by name.
+    how they name it; ``held`` returns all that the task may do with files and the network. ``key`` is the idempotence
+    key. ``secret`` reads the operator's variable by name.
     """
 
     limits: Budget
@@ -85,6 +100,7 @@ class Context:
     covers: Callable[[Access], bool] = lambda access: False
     covering: Callable[[Access], tuple[Permit, ...]] = lambda access: ()
     secret: Callable[[str], str | None] = lambda name: None
+    held: Callable[[], Held] = Held
 
 
 @attrs.frozen

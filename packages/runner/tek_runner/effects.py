@@ -8,14 +8,16 @@ from pathlib import Path
 
 from tek_effects_fs import file_effects
 from tek_effects_net import http_effects
-from tek_effects_proc import process_effects
+from tek_effects_proc import Sandbox, process_effects
 from tek_kernel import Registry, core_effects, utc_now
 
 
-def make_registry(workspace: Path, environ: Mapping[str, str]) -> Registry:
-    """Return every effect. Nothing is opened or imported before an effect is first applied."""
+def make_registry(workspace: Path, environ: Mapping[str, str], sandbox: Sandbox | None = None) -> Registry:
+    """Return every effect. Nothing is opened or imported before an effect is first applied. ``sandbox`` confines
+    commands; without one they are not confined.
+    """
     registry = Registry(core_effects(utc_now, os.urandom, environ))
-    for effect in (*file_effects(workspace), *process_effects(workspace, environ), *http_effects()):
+    for effect in (*file_effects(workspace), *process_effects(workspace, environ, sandbox), *http_effects()):
         registry.add(effect)
     registry.add_installed()
     return registry

@@ -95,8 +95,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _explain(error: Exception) -> int:
     from tek_abi import TekError
+    from tek_effects_proc import SandboxUnavailable
     from tek_kernel import LedgerInvalid, StorageFailed
 
+    if isinstance(error, SandboxUnavailable):
+        return _fail(str(error), 5)
     if isinstance(error, StorageFailed):
         return _fail(str(error), 7)
     if isinstance(error, LedgerInvalid):

@@ -32,6 +32,7 @@ from tek_abi import (
     Value,
 )
 from tek_agents.registry import AgentRegistry
+from tek_effects_proc import Sandbox
 from tek_executor import Host, Options, Scheduler, Watcher
 from tek_kernel import (
     Authority,
@@ -54,8 +55,11 @@ from tek_runner.effects import make_registry
 from tek_runner.projection import Projection
 from tek_runner.run_directory import BLOBS, LEDGER
 
-NO_CONFINEMENT = "none"
-"""The level on record where commands run with all rights of whoever started the run."""
+OFF = "off"
+"""The level on record where commands run with all rights of whoever started the run, because --sandbox=off was said."""
+
+NO_COMMANDS = "none"
+"""The level on record where no task is carried out by an agent that could start a command."""
 
 
 @attrs.frozen
@@ -69,7 +73,15 @@ class Session:
     directory: Path
     options: Options = Options()
     dry_run: bool = False
-    level: str = NO_CONFINEMENT
+    sandbox: Sandbox | None = None
+
+    @property
+    def level(self) -> str:
+        """The confinement on record: a level's name, or ``off``; ``none`` where no command can be started."""
+        if self.sandbox is not None:
+            return self.sandbox.level
+        choose = agent_of(self.policy, self.dry_run)
+        return OFF if needs_sandbox(self.plan, choose, self.options.selected) else NO_COMMANDS
 
 
 @attrs.frozen
@@ -84,21 +96,26 @@ class Finished:
     projection: Projection
 
 
-def agent_of(session: Session) -> Callable[[Task], str]:
+def agent_of(policy: Policy, dry_run: bool = False) -> Callable[[Task], str]:
     """Return who carries out a task: the agent that it names, its layer's, else shell where it has commands."""
-    by_layer = dict(session.policy.agents)
+    by_layer = dict(policy.agents)
 
     def choose(task: Task) -> str:
-        if session.dry_run:
+        if dry_run:
             return "noop"
         return task.agent or by_layer.get(task.layer) or ("shell" if task.steps else "noop")
 
     return choose
 
 
+def needs_sandbox(plan: ExecutionPlan, choose: Callable[[Task], str], selected: frozenset[str]) -> bool:
+    """Whether some task that is to run is carried out by an agent that may start commands."""
+    return any(choose(task) != "noop" for _, task in plan.tasks() if not selected or task.id in selected)
+
+
 def execute(session: Session, started: Callable[[Task, str], None], ended: Callable[[TaskResult], None]) -> Finished:
     """Run a plan to its end. Raises ``StorageFailed``, ``PlanCycle`` or an agent's loading error."""
-    choose = agent_of(session)
+    choose = agent_of(session.policy, session.dry_run)
     host = Host(AgentRegistry())
     selected = session.options.selected
     names = sorted({choose(task) for _, task in session.plan.tasks() if not selected or task.id in selected})
@@ -122,7 +139,7 @@ def execute(session: Session, started: Callable[[Task, str], None], ended: Calla
         protected = protected_paths(session)
         authority = Authority(session.policy, protected, Verifier(session.config.trusted_keys))
         scopes = Scopes(session.plan, session.policy, authority)
-        registry = make_registry(session.workspace, dict(os.environ))
+        registry = make_registry(session.workspace, dict(os.environ), session.sandbox)
         broker = Broker(Decider(registry, codec, run_id), ledger, codec, blobs, os.environ.get)
         replay_hash = ReplayHash(*digests, [task.id for _, task in session.plan.tasks()])
         watcher = Watcher(started, lambda result, at: ended(result))

@@ -8,6 +8,7 @@ import platform
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from importlib.metadata import version
 
 import attrs
@@ -16,6 +17,7 @@ import orjson
 
 from tek_abi import TekError
 from tek_agents.registry import AgentRegistry
+from tek_effects_proc import LEVELS, SandboxUnavailable, open_sandbox
 from tek_kernel.openat2 import BENEATH, openat2
 from tek_runner.examples import examples
 from tek_runner.exits import Exit
@@ -43,7 +45,7 @@ class _Check:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> int:
     """Say what this machine can run and enforce, and what is missing."""
-    checks = [_system(), _python(), _resolution(), _durability(), _shell(), _agents(), _confinement()]
+    checks = [_system(), _python(), _resolution(), _durability(), _shell(), _agents(), *_confinement()]
     if as_json:
         click.echo(orjson.dumps([attrs.asdict(check) for check in checks], option=orjson.OPT_INDENT_2))
     else:
@@ -52,7 +54,8 @@ def command(as_json: bool) -> int:
             click.echo(f"{mark:<8} {check.name:<16} {check.detail}")
             if check.remedy and not check.holds:
                 click.echo(f"{'':<25} {check.remedy}")
-    return Exit.OK if all(check.holds or not check.needed for check in checks) else Exit.SANDBOX
+    confined = any(check.holds for check in checks if check.name.startswith(_LEVEL))
+    return Exit.OK if confined and all(check.holds or not check.needed for check in checks) else Exit.SANDBOX
 
 
 def _system() -> _Check:
@@ -111,6 +114,36 @@ def _agents() -> _Check:
     return _Check("agents", not broken, detail, "reinstall or uninstall it", needed=False)
 
 
-def _confinement() -> _Check:
-    detail = "commands run with all rights of whoever starts the run; permits are checked before they start"
-    return _Check("confinement", False, detail, "run untrusted plans in a container or virtual machine", needed=False)
+_LEVEL = "level "
+_SETTINGS = (
+    ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "0", "AppArmor keeps user namespaces from programs"),
+    ("/proc/sys/kernel/unprivileged_userns_clone", "1", "the system keeps user namespaces from ordinary users"),
+)
+
+
+def _confinement() -> list[_Check]:
+    """Prove each level by its self-test."""
+    return [_level(level) for level in LEVELS]
+
+
+def _level(level: str) -> _Check:
+    try:
+        open_sandbox(level).close()
+    except SandboxUnavailable as error:
+        ((_, reason),) = error.reasons
+        return _Check(_LEVEL + level, False, reason, _remedy(level), needed=False)
+    return _Check(_LEVEL + level, True, "its self-test passed: no way out was open")
+
+
+def _remedy(level: str) -> str:
+    if (os.getuid() == 0) != (level == "root-idmap"):
+        return "" if os.getuid() == 0 else "an ordinary user needs the level userns alone"
+    for path, wanted, meaning in _SETTINGS:
+        with suppress(OSError), open(path) as file:
+            if level == "userns" and file.read().strip() != wanted:
+                return f"{meaning}: an administrator can allow them with sysctl {path[10:].replace('/', '.')}={wanted}"
+    if level == "root-idmap":
+        return (
+            "in a container it needs CAP_SYS_ADMIN, an unmasked /proc and the calls mount and clone3; else Linux 5.13"
+        )
+    return "it needs Linux 5.13 with user namespaces and Landlock; a container's seccomp filter may refuse them"

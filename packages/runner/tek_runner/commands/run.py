@@ -12,6 +12,7 @@ import click
 import orjson
 
 from tek_abi import Limit, QuantityError, TaskResult, parse_limit
+from tek_effects_proc import open_sandbox
 from tek_executor import Graph, Options
 from tek_kernel import utc_now
 from tek_runner.config import load_config
@@ -21,7 +22,7 @@ from tek_runner.exits import Exit, exit_of
 from tek_runner.inputs import Source, load_source
 from tek_runner.prepare import config_directory, operator_policy, program, select, shown, with_hooks
 from tek_runner.run_directory import LEDGER, WorkspaceLock, make_run_directory
-from tek_runner.session import NO_CONFINEMENT, Finished, Session, execute
+from tek_runner.session import NO_COMMANDS, OFF, Finished, Session, agent_of, execute, needs_sandbox
 
 
 class _Budget(click.ParamType[Limit]):
@@ -74,10 +75,11 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option(
     "--sandbox",
-    type=click.Choice(["auto", "off"]),
+    type=click.Choice(["auto", "root-idmap", "userns", "off"]),
     default="auto",
     show_default=True,
-    help="How commands are confined by the OS. This version has no confinement; the preset unconfined asks for off.",
+    help="How the OS holds commands to their permits: the strongest level that this machine proves to have, one of "
+    "them, or off, which gives them all your rights and is recorded.",
 )
 @click.option("--fail-fast", is_flag=True, help="Start no further task once one has failed or was denied.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end, and nothing else.")
@@ -112,13 +114,14 @@ def command(
         raise click.UsageError("the preset unconfined grants everything; say --sandbox=off with it to mean it")
     options = Options(workers, fail_fast, select(plan, only))
     Graph(plan, options.selected)
+    confine = sandbox != "off" and needs_sandbox(plan, agent_of(policy, dry_run), options.selected)
+    confined = open_sandbox(sandbox) if confine else None
     runs = (loaded.path.resolve().parent if loaded.is_json else loaded.workspace) / "runs"
     directory = make_run_directory(runs, run_dir)
     lock, alone = WorkspaceLock.take(loaded.workspace)
     if not alone:
         click.echo(f"tek-runner: another run is under way in {loaded.workspace}", err=True)
-    level = "off" if sandbox == "off" else NO_CONFINEMENT
-    session = Session(plan, policy, config, loaded.workspace, directory, options, dry_run, level)
+    session = Session(plan, policy, config, loaded.workspace, directory, options, dry_run, confined)
     total = len(options.selected) or sum(len(queue.tasks) for queue in plan.queues)
     console = Console(total, quiet=as_json)
     results: list[TaskResult] = []
@@ -128,12 +131,14 @@ def command(
         if as_json or result.status not in ("ok", "noop"):
             results.append(result)
 
-    console.say(f"tek: {total} tasks in {shown(loaded.workspace)}, {workers} at once; {_level(dry_run)}")
+    console.say(f"tek: {total} tasks in {shown(loaded.workspace)}, {workers} at once; {_level(session)}")
     try:
         finished = execute(session, console.started, ended)
     finally:
         console.close()
         lock.release()
+        if confined is not None:
+            confined.close()
     if as_json:
         with suppress(BrokenPipeError):
             _print_json(session, finished, results)
@@ -148,10 +153,14 @@ def _directory(path: Path) -> Path:
     return path.resolve()
 
 
-def _level(dry_run: bool) -> str:
-    if dry_run:
+def _level(session: Session) -> str:
+    if session.dry_run:
         return "dry run: nothing is executed"
-    return "commands are NOT confined by the OS, only checked before they start"
+    if session.level == NO_COMMANDS:
+        return "no task runs commands"
+    if session.level == OFF:
+        return "commands are NOT confined by the OS, only checked before they start"
+    return f"commands are confined by the OS ({session.level})"
 
 
 def _print_json(session: Session, finished: Finished, results: list[TaskResult]) -> None:

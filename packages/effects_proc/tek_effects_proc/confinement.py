@@ -1,0 +1,156 @@
+"""What a child process may touch: a task's permits in the form that an operating system can enforce.
+
+``confinement`` is pure. Of the kinds of path pattern, the system can hold a child to two: a file, and a whole tree
+``dir/**`` (DESIGN section 4). What is neither gives a child the files that match when it starts, read-only; to write,
+it is refused. Nothing is ever widened to fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from tek_abi import Permit, TekError
+from tek_abi.pattern import is_wild, match_path, path_pattern
+from tek_abi.permit import show_path
+from tek_kernel.effect import Held
+
+
+@attrs.define(str=False)
+class Unenforceable(TekError, ValueError):
+    """A grant to write that no operating system can hold a child to. ``pattern`` is what it asks for."""
+
+    pattern: str
+
+    def __str__(self) -> str:
+        return (
+            f"a command cannot be held to writing {self.pattern}: grant a tree (dir/**) or one file; "
+            f"the patterns between serve the fs effects alone"
+        )
+
+
+@attrs.frozen
+class Region:
+    """A file, or a directory with all that is in it, by its canonical path."""
+
+    path: str
+    is_tree: bool
+
+    def contains(self, path: str) -> bool:
+        """Whether a canonical path lies within."""
+        return path == self.path or (self.is_tree and path.startswith(self.path + "/"))
+
+    def __str__(self) -> str:
+        return self.path + "/**" if self.is_tree else self.path
+
+
+@attrs.frozen
+class Confinement:
+    """What a command may read, write and reach.
+
+    ``matched`` are read permits of other forms, good for the files that match when the command starts. ``hidden``
+    are patterns of paths within ``reads`` that must not be seen, ``sealed`` of paths within ``writes`` that must not
+    be changed unless ``writes`` names them, ``protected`` of those that must not be changed at all.
+    """
+
+    reads: tuple[Region, ...] = ()
+    writes: tuple[Region, ...] = ()
+    matched: tuple[Permit, ...] = ()
+    hidden: tuple[str, ...] = ()
+    sealed: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+    network: bool = False
+
+    def may_read(self, path: str) -> bool:
+        """Whether some region to read contains a canonical path. What is hidden in it is not looked at."""
+        return any(region.contains(path) for region in self.reads)
+
+
+def confinement(held: Held) -> Confinement:
+    """Return what the permits of a task come to for a child. Raises ``Unenforceable``.
+
+    A permit with a caveat holds for counted or measured requests, which a child does not make: it gives nothing.
+    """
+    reads = _regions(held.reads)
+    writes = _regions(held.writes)
+    for permit in _plain(held.writes):
+        if _region(permit) is None and not _is_within(permit, writes):
+            raise Unenforceable(" & ".join(map(show_path, permit.resource)))
+    matched = [permit for permit in _plain(held.reads) if _region(permit) is None and not _is_within(permit, reads)]
+    return Confinement(
+        reads=tuple(reads),
+        writes=tuple(writes),
+        matched=tuple(matched),
+        hidden=_exclusions(held.reads),
+        sealed=_exclusions(held.writes),
+        protected=tuple(dict.fromkeys(path_pattern(pattern) for pattern in held.protected)),
+        network=bool(held.net),
+    )
+
+
+def _plain(permits: Iterable[Permit]) -> list[Permit]:
+    return [permit for permit in permits if not permit.caveats and _region(permit) != _NOWHERE]
+
+
+_NOWHERE = Region("", False)
+
+
+def _regions(permits: Iterable[Permit]) -> list[Region]:
+    found = dict.fromkeys(region for permit in _plain(permits) if (region := _region(permit)) is not None)
+    return list(found)
+
+
+def _region(permit: Permit) -> Region | None:
+    """Return the region that a conjunction of patterns comes to, ``None`` where it is of another form."""
+    result: Region | None = None
+    for pattern in map(path_pattern, permit.resource):
+        region = _simple(pattern)
+        if region is None:
+            return None
+        result = region if result is None else _meet(result, region)
+    return result
+
+
+def _simple(pattern: str) -> Region | None:
+    path = pattern.removesuffix("/**")
+    return None if is_wild(path) else Region(path, path != pattern)
+
+
+def _meet(one: Region, other: Region) -> Region:
+    if one.contains(other.path):
+        return other if one.is_tree or not other.is_tree else one
+    if other.contains(one.path):
+        return one
+    return _NOWHERE
+
+
+def _is_within(permit: Permit, regions: list[Region]) -> bool:
+    """Whether a region gives all that a pattern of another form could: it has a directory above its wildcards."""
+    return any(
+        region.is_tree and region.contains(_fixed(path_pattern(pattern)))
+        for pattern in permit.resource
+        for region in regions
+    )
+
+
+def _fixed(pattern: str) -> str:
+    kept: list[str] = []
+    for segment in pattern.split("/"):
+        if is_wild(segment):
+            break
+        kept.append(segment)
+    return "/".join(kept)
+
+
+def _exclusions(permits: tuple[Permit, ...]) -> tuple[str, ...]:
+    """Return the patterns that some permit leaves out and no other, which leaves nothing out, covers wholly."""
+    plain = _plain(permits)
+    free = [region for permit in plain if not permit.exclude and (region := _region(permit)) is not None]
+    patterns = dict.fromkeys(path_pattern(pattern) for permit in plain for pattern in permit.exclude)
+    return tuple(pattern for pattern in patterns if not any(r.is_tree and r.contains(_fixed(pattern)) for r in free))
+
+
+def covers_all(pattern: str, path: str) -> bool:
+    """Whether a pattern that matches ``path`` also matches all beneath it."""
+    return pattern.endswith("/**") and match_path(pattern, path)

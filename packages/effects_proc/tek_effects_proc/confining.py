@@ -1,0 +1,87 @@
+"""Confining one command: from its task's permits to a started process, and the look afterwards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+import attrs
+
+from tek_abi import Access, Value
+from tek_effects_proc.child import not_executed
+from tek_effects_proc.confinement import Confinement, Unenforceable
+from tek_effects_proc.layout import Ground, Layout, TooManyMatches
+from tek_effects_proc.marked import find_marked
+from tek_effects_proc.program import find_program
+from tek_effects_proc.sandbox import Command, Sandbox, confined_to
+from tek_effects_proc.spawn import Confined, NotConfined
+from tek_kernel.effect import Context, EffectError, EffectRefused
+
+
+@attrs.define
+class Confining:
+    """The confinement of one command."""
+
+    _ground: Ground
+    _sandbox: Sandbox
+    _context: Context
+    _confinement: Confinement = attrs.field(factory=Confinement, init=False)
+    _layout: Layout | None = attrs.field(default=None, init=False)
+
+    def start(self, argv: Sequence[str], search: str, cwd: int, environment: Mapping[bytes, bytes]) -> Confined:
+        """Start a command in the directory ``cwd``, a descriptor. Raises ``EffectError`` or ``EffectRefused``."""
+        try:
+            self._confinement = confined_to(self._context.held())
+            layout = self._layout = self._ground.layout(self._confinement)
+        except (Unenforceable, TooManyMatches) as error:
+            raise EffectRefused(Access("proc.exec", "proc", argv[0], tuple(argv)), str(error)) from None
+        directory = os.readlink(f"/proc/self/fd/{cwd}")
+        if not layout.sees(directory):
+            raise EffectError(
+                "not-permitted",
+                f"the command's directory is not among what its task may read; "
+                f"grant it with --allow 'fs.read:{self._ground.shown(directory)}/**'",
+            )
+        program = find_program(argv[0], search, cwd, layout.sees)
+        absolute = program if program.startswith("/") else os.path.normpath(f"{directory}/{program}")
+        command = Command(absolute, tuple(argv), environment, directory, self._context.limits.io)
+        try:
+            return self._sandbox.start(self._ground, layout, command)
+        except NotConfined as error:
+            raise refused(error) from error
+
+    def check(self) -> None:
+        """Look whether the command made or replaced what no write may touch, where there was nothing to hold on to.
+
+        Such a thing is renamed, so that nothing runs it. Raises ``EffectError`` that names it.
+        """
+        if self._layout is None:
+            return
+        found = find_marked(self._ground, self._confinement).changed_since(self._layout.marked)
+        if found:
+            for path in sorted(found, key=len, reverse=True):
+                with suppress(OSError):
+                    os.rename(path, f"{path}.refused-{os.urandom(4).hex()}")
+            shown = ", ".join(self._ground.shown(path) for path in found)
+            message = f"the command made {shown}, which no permit lets it write; it was renamed to .refused-*"
+            raise EffectError("escapes", message)
+
+    def observed(self) -> dict[str, Value]:
+        """Return what is worth knowing about the confinement: its level, trees that were made, grants without use."""
+        if self._layout is None:
+            return {}
+        result: dict[str, Value] = {"level": self._sandbox.level}
+        if self._layout.made:
+            result["made"] = [self._ground.shown(path) for path in self._layout.made]
+        return result
+
+
+def refused(error: NotConfined) -> EffectError:
+    """Return what it means for a command that it could not be started."""
+    if error.step == "program":
+        name, _, problem = error.problem.partition(": ")
+        return not_executed(error.code, name, problem)
+    if error.step == "directory":
+        return EffectError("not-permitted", f"the command's directory cannot be entered: {error.problem}")
+    return EffectError("unsupported", f"the command cannot be confined: {error}; tek-runner doctor says more")

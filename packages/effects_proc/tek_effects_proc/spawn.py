@@ -1,0 +1,221 @@
+"""The runner's side of the spawner: starting it, asking it for commands, ending them.
+
+The spawner is started once a run, with an empty environment and only its socket. A request goes in one message, so
+any thread may ask; what becomes of a command is told on a socket of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from tek_abi import TekError
+from tek_effects_proc.child import Usage
+from tek_effects_proc.spawner.sandbox import PROXY_PORT
+
+__all__ = ["PROXY_PORT", "Confined", "NotConfined", "Spawner"]
+
+_HERE = Path(__file__).resolve().parent
+_BOOT = """
+import sys, types
+package = types.ModuleType("tek_effects_proc")
+package.__path__ = [sys.argv[1]]
+sys.modules["tek_effects_proc"] = package
+from tek_effects_proc.spawner.main import main
+main(int(sys.argv[2]))
+"""
+_PATIENCE = 30.0
+_GONE = '{"failed": ["spawner", 0, "the spawner has ended"]}'
+
+
+@attrs.define(str=False)
+class NotConfined(TekError):
+    """A command could not be started as asked. ``step`` is spawner, confinement, directory or program; ``code`` the
+    system's error number, 0 for none.
+    """
+
+    step: str
+    code: int
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.step}: {self.problem}"
+
+
+@attrs.define
+class Confined:
+    """A command inside its confinement. ``pidfd`` becomes readable when it and all that it started have ended.
+
+    ``stdout`` and ``stderr`` are read without blocking.
+    """
+
+    pid: int
+    pidfd: int
+    stdout: int
+    stderr: int
+    _status: socket.socket
+    listener: socket.socket | None = None
+
+    def kill(self) -> None:
+        """End everything and wait until it has."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        select.select([self.pidfd], [], [])
+
+    def reap(self) -> Usage:
+        """End what is left and return how the command ended. Raises ``NotConfined`` where it never became one."""
+        self.kill()
+        told = self._told()
+        code = told.get("exit", -signal.SIGKILL)
+        cpu_ms, peak = told.get("cpu_ms", 0), told.get("peak_kib", 0) * 1024
+        return Usage(None, -code, cpu_ms, peak) if code < 0 else Usage(code, None, cpu_ms, peak)
+
+    def _told(self) -> dict[str, Any]:
+        """Return what was told of the end, nothing if it was killed."""
+        self._status.setblocking(False)
+        with suppress(BlockingIOError):
+            while data := self._status.recv(4096):
+                message = json.loads(data)
+                if "failed" in message:
+                    raise NotConfined(*message["failed"])
+                if "exit" in message:
+                    return dict(message)
+        return {}
+
+    def close(self) -> None:
+        """Close the descriptors."""
+        for descriptor in (self.pidfd, self.stdout, self.stderr):
+            os.close(descriptor)
+        self._status.close()
+        if self.listener is not None:
+            self.listener.close()
+
+
+class Spawner:
+    """A spawner process, started on demand and again should it ever end. Thread-safe."""
+
+    def __init__(self, python: str = sys.executable) -> None:
+        self._python = python
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._requests: socket.socket | None = None
+
+    def start(self, request: Mapping[str, Any]) -> Confined:
+        """Start one command. Raises ``NotConfined`` where the spawner refuses it at once."""
+        requests = self._ready()
+        with ExitStack() as undo, ExitStack() as theirs:
+            stdout, stdout_end = _pipe(undo, theirs)
+            stderr, stderr_end = _pipe(undo, theirs)
+            status, answers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            undo.callback(status.close)
+            theirs.callback(answers.close)
+            payload = os.memfd_create("request")
+            theirs.callback(os.close, payload)
+            _write(payload, json.dumps(request).encode())
+            try:
+                socket.send_fds(requests, [b"run"], [payload, stdout_end, stderr_end, answers.fileno()])
+            except OSError as error:
+                raise NotConfined("spawner", error.errno or 0, "the spawner has ended") from error
+            theirs.close()
+            child = _await_start(status, stdout, stderr, bool(request.get("network")))
+            undo.pop_all()
+        return child
+
+    def close(self) -> None:
+        """End the spawner, and with it whatever it still runs."""
+        with self._lock:
+            if self._requests is not None and self._process is not None:
+                self._requests.close()
+                try:
+                    self._process.wait(_PATIENCE)
+                except subprocess.TimeoutExpired:
+                    self._process.kill()
+                    self._process.wait()
+            self._requests = self._process = None
+
+    def _ready(self) -> socket.socket:
+        with self._lock:
+            if self._requests is None or self._process is None or self._process.poll() is not None:
+                self._process, self._requests = _launch(self._python)
+            return self._requests
+
+
+def _launch(python: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        process = subprocess.Popen(  # noqa: S603  # our own interpreter on our own code
+            [python, "-I", "-S", "-c", _BOOT, str(_HERE), str(theirs.fileno())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            env={},
+            cwd="/",
+            start_new_session=True,
+        )
+    ours.settimeout(_PATIENCE)
+    try:
+        answer = json.loads(ours.recv(4096) or b'{"failed":"the spawner ended at once"}')
+    except OSError as error:
+        answer = {"failed": f"the spawner does not answer: {error}"}
+    if "failed" in answer:
+        ours.close()
+        process.kill()
+        process.wait()
+        raise NotConfined("spawner", 0, answer["failed"])
+    ours.settimeout(None)
+    return process, ours
+
+
+def _pipe(undo: ExitStack, theirs: ExitStack) -> tuple[int, int]:
+    mine, end = os.pipe2(os.O_CLOEXEC)
+    undo.callback(os.close, mine)
+    theirs.callback(os.close, end)
+    os.set_blocking(mine, False)
+    return mine, end
+
+
+def _write(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _await_start(status: socket.socket, stdout: int, stderr: int, network: bool) -> Confined:
+    """Wait until the command's first process is known and, with a network, its proxy's listener."""
+    status.settimeout(_PATIENCE)
+    message: dict[str, Any]
+    pid, pidfd = 0, -1
+    listener: socket.socket | None = None
+    try:
+        while pidfd < 0 or (network and listener is None):
+            data, fds, _, _ = socket.recv_fds(status, 4096, 1)
+            message = json.loads(data or _GONE)
+            if "failed" in message:
+                raise NotConfined(*message["failed"])
+            if "started" in message:
+                pid, (pidfd,) = message["started"], fds
+            elif "listener" in message:
+                listener = socket.socket(fileno=fds[0])
+    except (OSError, NotConfined) as error:
+        if pidfd >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            os.close(pidfd)
+        if listener is not None:
+            listener.close()
+        if isinstance(error, NotConfined):
+            raise
+        raise NotConfined("spawner", error.errno or 0, f"the spawner does not answer: {error}") from error
+    return Confined(pid, pidfd, stdout, stderr, status, listener)

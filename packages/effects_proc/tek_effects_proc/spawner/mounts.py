@@ -1,0 +1,252 @@
+"""The root of a command: a tmpfs that holds the granted files and directories, and nothing else.
+
+Everything is opened before the new root covers anything, by paths in which no symlink is followed. What was not named
+does not exist inside.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from tek_effects_proc.spawner import system
+from tek_effects_proc.spawner.landlock import READ, READ_DIR, WRITE, WRITE_FILE, Ruleset
+
+_DEVICES = ("null", "zero", "full", "random", "urandom")
+_LINKS = (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"))
+_SAFE = system.MOUNT_ATTR_NOSUID | system.MOUNT_ATTR_NODEV
+_COVERABLE = ("/tmp", "/var", "/usr", "/etc")  # noqa: S108  # a directory to mount on, in a namespace of our own
+_PSEUDO = frozenset({
+    "proc", "sysfs", "devtmpfs", "devpts", "cgroup", "cgroup2", "securityfs", "debugfs", "tracefs", "configfs",
+    "bpf", "pstore", "mqueue", "hugetlbfs", "fusectl", "binfmt_misc", "autofs", "rpc_pipefs", "efivarfs", "nsfs",
+})  # fmt: skip
+
+
+class Bind(NamedTuple):
+    """A file or directory of the host at its own path. ``masked`` ones are there, but empty and closed."""
+
+    path: str
+    read: bool = True
+    write: bool = False
+    masked: bool = False
+
+
+class Root(NamedTuple):
+    """What a command's root is made of. ``links`` are symlinks with their texts; ``scratch`` are directories of its
+    own, in memory, up to ``scratch_bytes`` each.
+    """
+
+    binds: tuple[Bind, ...]
+    links: tuple[tuple[str, str], ...]
+    scratch: tuple[str, ...]
+    scratch_bytes: int
+    home: str
+
+
+class _Held(NamedTuple):
+    """A bind whose tree is open. ``tree`` is a detached mount, ``origin`` the file or directory itself."""
+
+    bind: Bind
+    tree: int
+    origin: int
+    is_dir: bool
+
+
+def build(root: Root, uid: int, gid: int, userns: int) -> Ruleset:
+    """Make the root and enter it; return the Landlock rules that say the same. Called with all capabilities, by the
+    first process of a new pid and mount namespace.
+
+    ``userns`` maps owners for the runner's root, or is -1.
+    """
+    rules = Ruleset()
+    system.make_mounts_private()
+    held = [part for bind in root.binds for part in _open(bind, userns)]
+    devices = [(name, system.open_path(f"/dev/{name}")) for name in _DEVICES]
+    device_trees = [(name, fd, system.open_tree(fd, recursive=False)) for name, fd in devices]
+    proc = system.new_filesystem("proc", _SAFE | system.MOUNT_ATTR_NOEXEC, subset="pid", hidepid="ptraceable")
+    base = system.new_filesystem("tmpfs", _SAFE, mode="0755", size="1m", nr_inodes="100000")
+    # In a namespace of our own, what this covers is missed by nobody.
+    system.move_mount(base, system.open_path(next(path for path in _COVERABLE if os.path.isdir(path))))
+    plan = _Tree(base)
+    system.move_mount(proc, plan.point("proc", is_dir=True))
+    rules.allow(plan.open("proc"), READ | WRITE_FILE)
+    _devices(plan, device_trees, rules)
+    _scratch(plan, root, uid, gid, rules)
+    for part in held:
+        _attach(plan, part, rules)
+    for path, text in root.links:
+        plan.link(path, text)
+    system.mount_setattr(base, _SAFE | system.MOUNT_ATTR_RDONLY, recursive=False)
+    os.fchdir(base)
+    system.pivot_root_here()
+    os.chdir("/")
+    return rules
+
+
+class _Tree:
+    """The new root while it is built. Beneath what is mounted in it nothing is made: that would be made outside."""
+
+    def __init__(self, base: int) -> None:
+        self._base = base
+        self._made: set[str] = set()
+        self._foreign: list[str] = []
+
+    def open(self, relative: str) -> int:
+        """Return what stands at a path, in which no symlink is followed."""
+        return system.open_path(relative or ".", self._base)
+
+    def point(self, relative: str, is_dir: bool) -> int:
+        """Return the place to mount on, made where the new root has none."""
+        if relative and not self.is_foreign(relative):
+            self._parents(relative)
+            with suppress(FileExistsError):
+                if is_dir:
+                    os.mkdir(relative, 0o755, dir_fd=self._base)
+                else:
+                    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+                    os.close(os.open(relative, flags, 0o644, dir_fd=self._base))
+        return self.open(relative)
+
+    def foreign(self, relative: str) -> None:
+        """Note that something of the host is mounted at a path."""
+        self._foreign.append(relative + "/" if relative else "")
+
+    def link(self, path: str, text: str) -> None:
+        """Make a symlink, unless there is something already."""
+        relative = path.lstrip("/")
+        if self.is_foreign(relative):
+            return
+        self._parents(relative)
+        with suppress(FileExistsError):
+            os.symlink(text, relative, dir_fd=self._base)
+
+    def is_foreign(self, relative: str) -> bool:
+        """Whether a path lies beneath what is mounted from the host."""
+        return any(relative.startswith(prefix) for prefix in self._foreign)
+
+    def _parents(self, relative: str) -> None:
+        parts = relative.split("/")[:-1]
+        for end in range(1, len(parts) + 1):
+            parent = "/".join(parts[:end])
+            if parent not in self._made:
+                self._made.add(parent)
+                with suppress(FileExistsError):
+                    os.mkdir(parent, 0o755, dir_fd=self._base)
+
+
+def _open(bind: Bind, userns: int) -> Iterator[_Held]:
+    """Open a bind, and for a directory whatever is mounted beneath it."""
+    origin = system.open_path(bind.path)
+    is_dir = stat.S_ISDIR(os.fstat(origin).st_mode)
+    if bind.masked:
+        yield _Held(bind, -1, origin, is_dir)
+        return
+    attributes = _SAFE | (0 if bind.write else system.MOUNT_ATTR_RDONLY)
+    if userns < 0:
+        # A less privileged namespace may not take a mount apart from those beneath it.
+        tree = system.open_tree(origin, recursive=is_dir)
+        system.mount_setattr(tree, attributes, recursive=is_dir)
+        yield _Held(bind, tree, origin, is_dir)
+        return
+    yield _Held(bind, _mapped(origin, attributes, userns), origin, is_dir)
+    for path in _submounts(bind.path) if is_dir else ():
+        below = system.open_path(path)
+        inner_dir = stat.S_ISDIR(os.fstat(below).st_mode)
+        yield _Held(bind._replace(path=path), _mapped(below, attributes, userns), below, inner_dir)
+
+
+def _mapped(fd: int, attributes: int, userns: int) -> int:
+    tree = system.open_tree(fd, recursive=False)
+    try:
+        system.mount_setattr(tree, attributes, recursive=False, userns=userns)
+    except OSError as error:
+        if error.errno != errno.EINVAL or not attributes & system.MOUNT_ATTR_RDONLY:
+            raise
+        # A file system that cannot map owners is read as a stranger, which may do less.
+        system.mount_setattr(tree, attributes, recursive=False)
+    return tree
+
+
+def submounts(path: str, mountinfo: Iterable[str]) -> list[str]:
+    """Return the mount points beneath ``path`` that hold files, in the order of their depth (proc_pid_mountinfo(5))."""
+    prefix = path.rstrip("/") + "/"
+    found: dict[str, str] = {}
+    for line in mountinfo:
+        fields, _, rest = line.partition(" - ")
+        point = (
+            fields.split(" ")[4].encode().decode("unicode_escape").encode("latin-1").decode(errors="surrogateescape")
+        )
+        if point.startswith(prefix):
+            found[point] = rest.split(" ", 1)[0]
+    return sorted((point for point, kind in found.items() if kind not in _PSEUDO), key=lambda point: point.count("/"))
+
+
+def _submounts(path: str) -> list[str]:
+    with open("/proc/self/mountinfo", encoding="latin-1") as file:
+        return submounts(path, file)
+
+
+def _devices(tree: _Tree, devices: list[tuple[str, int, int]], rules: Ruleset) -> None:
+    for name, origin, device in devices:
+        system.mount_setattr(device, system.MOUNT_ATTR_NOSUID | system.MOUNT_ATTR_NOEXEC, recursive=False)
+        system.move_mount(device, tree.point(f"dev/{name}", is_dir=False))
+        rules.allow(origin, READ | WRITE)
+    for name, text in _LINKS:
+        tree.link(f"dev/{name}", text)
+    rules.allow(tree.open("dev"), READ_DIR)
+
+
+def _scratch(tree: _Tree, root: Root, uid: int, gid: int, rules: Ruleset) -> None:
+    """Mount the directories that are the command's own, and vanish with it."""
+    for path in root.scratch:
+        mode = "0700" if path == root.home else "1777"
+        memory = system.new_filesystem(
+            "tmpfs", _SAFE, mode=mode, uid=str(uid), gid=str(gid), size=str(root.scratch_bytes)
+        )
+        relative = path.lstrip("/")
+        system.move_mount(memory, tree.point(relative, is_dir=True))
+        rules.allow(tree.open(relative), READ | WRITE)
+
+
+def _attach(tree: _Tree, part: _Held, rules: Ruleset) -> None:
+    bind = part.bind
+    relative = bind.path.lstrip("/")
+    point = tree.point(relative, part.is_dir)
+    if tree.is_foreign(relative) and _identity(point) != _identity(part.origin):
+        raise OSError(errno.ESTALE, "it was replaced while the command was being started", bind.path)
+    if bind.masked:
+        system.move_mount(_empty(part.is_dir), point)
+        return
+    system.move_mount(part.tree, point)
+    tree.foreign(relative)
+    rules.allow(part.origin, (READ if bind.read else 0) | (WRITE if bind.write else 0))
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino
+
+
+def _empty(is_dir: bool) -> int:
+    """Return a mount of what is empty and cannot be opened."""
+    cover = system.new_filesystem("tmpfs", _SAFE, mode="0000", size="4k", nr_inodes="4")
+    if not is_dir:
+        os.close(os.open("none", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0, dir_fd=cover))
+        cover = system.open_tree(system.open_path("none", cover), recursive=False)
+    system.mount_setattr(cover, _SAFE | system.MOUNT_ATTR_RDONLY, recursive=False)
+    return cover
+
+
+def root_from(value: dict[str, Any]) -> Root:
+    """Read a root as a request carries it."""
+    return Root(
+        tuple(Bind(*bind) for bind in value["binds"]),
+        tuple((path, text) for path, text in value["links"]),
+        tuple(value["scratch"]),
+        value["scratch_bytes"],
+        value["home"],
+    )
