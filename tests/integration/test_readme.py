@@ -20,6 +20,7 @@ def normalised(text: str, here: Path) -> list[str]:
     text = re.sub(r"\d{8}_\d{6}Z(_\d+)?", "<time>", text)
     text = re.sub(r"\d+(\.\d+)?(ms|s)\b", "<duration>", text)
     text = re.sub(r"\S*/?tek-runner replay", "tek-runner replay", text)
+    text = re.sub(r"by the OS \([a-z-]+\)", "by the OS (<level>)", text)
     text = re.sub(r"and \d+ more", "and some more", text)
     lines = [line.rstrip() for line in text.strip().splitlines() if not line.startswith(("Setting up", "Installing"))]
     tasks = sorted(line for line in lines if re.match(r"(ok|noop|DENIED|FAILED) +TASK-\d+  ", line))

@@ -37,12 +37,6 @@ class Confining:
         except (Unenforceable, TooManyMatches) as error:
             raise EffectRefused(Access("proc.exec", "proc", argv[0], tuple(argv)), str(error)) from None
         directory = os.readlink(f"/proc/self/fd/{cwd}")
-        if not layout.sees(directory):
-            raise EffectError(
-                "not-permitted",
-                f"the command's directory is not among what its task may read; "
-                f"grant it with --allow 'fs.read:{self._ground.shown(directory)}/**'",
-            )
         program = find_program(argv[0], search, cwd, layout.sees)
         absolute = program if program.startswith("/") else os.path.normpath(f"{directory}/{program}")
         command = Command(absolute, tuple(argv), environment, directory, self._context.limits.io)

@@ -92,6 +92,7 @@ def _request(ground: Ground, layout: Layout, command: Command) -> dict[str, Any]
             "scratch": layout.scratch,
             "scratch_bytes": min(command.io, _SCRATCH_BYTES),
             "home": ground.home,
+            "cwd": command.cwd,
         },
     }
 

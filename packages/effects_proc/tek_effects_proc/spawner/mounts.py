@@ -37,7 +37,7 @@ class Bind(NamedTuple):
 
 class Root(NamedTuple):
     """What a command's root is made of. ``links`` are symlinks with their texts; ``scratch`` are directories of its
-    own, in memory, up to ``scratch_bytes`` each.
+    own, in memory, up to ``scratch_bytes`` each; ``cwd`` is there, if empty, whatever else is granted.
     """
 
     binds: tuple[Bind, ...]
@@ -45,6 +45,7 @@ class Root(NamedTuple):
     scratch: tuple[str, ...]
     scratch_bytes: int
     home: str
+    cwd: str
 
 
 class _Held(NamedTuple):
@@ -80,6 +81,7 @@ def build(root: Root, uid: int, gid: int, userns: int) -> Ruleset:
         _attach(plan, part, rules)
     for path, text in root.links:
         plan.link(path, text)
+    plan.point(root.cwd.lstrip("/"), is_dir=True)
     system.mount_setattr(base, _SAFE | system.MOUNT_ATTR_RDONLY, recursive=False)
     os.fchdir(base)
     system.pivot_root_here()
@@ -249,4 +251,5 @@ def root_from(value: dict[str, Any]) -> Root:
         tuple(value["scratch"]),
         value["scratch_bytes"],
         value["home"],
+        value["cwd"],
     )
