@@ -37,6 +37,9 @@ REQUESTS: Final[dict[type[Request[Any]], Callable[[], SearchStrategy[Any]]]] = {
     fs.Read: lambda: st.builds(fs.Read, texts()),
     fs.Write: lambda: st.builds(fs.Write, texts(), blobs(), _modes()),
     fs.Append: lambda: st.builds(fs.Append, texts(), blobs()),
+    fs.Hash: lambda: st.builds(fs.Hash, texts()),
+    fs.Glob: lambda: st.builds(fs.Glob, texts()),
+    fs.Copy: lambda: st.builds(fs.Copy, texts(), texts()),
     fs.List: lambda: st.builds(fs.List, texts()),
     fs.Stat: lambda: st.builds(fs.Stat, texts()),
     fs.Mkdir: lambda: st.builds(fs.Mkdir, texts()),
@@ -61,6 +64,7 @@ def _file_kinds() -> SearchStrategy[Any]:
 
 ANSWERS: Final[dict[type[Any], Callable[[], SearchStrategy[Any]]]] = {
     fs.Entry: lambda: st.builds(fs.Entry, texts(), _file_kinds(), naturals()),
+    fs.Digest: lambda: st.builds(fs.Digest, blobs().map(lambda blob: blob.sha256), naturals()),
     fs.Status: lambda: st.builds(fs.Status, _file_kinds(), naturals(), st.integers(0, 0o777)),
     net.Response: lambda: st.builds(net.Response, st.integers(100, 599), _pairs(), blobs()),
     proc.Exit: lambda: st.builds(

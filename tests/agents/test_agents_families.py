@@ -12,7 +12,11 @@ from tek_abi import Blob, Bound, Budget, Denial, Denied, Failed, Failure, Reques
 from tek_abi.vocabulary.core import EnvGet, Note, Now, RandomBytes
 from tek_abi.vocabulary.fs import (
     Append,
+    Copy,
+    Digest,
     Entry,
+    Glob,
+    Hash,
     List,
     Mkdir,
     Read,
@@ -26,6 +30,7 @@ from tek_abi.vocabulary.proc import Exec
 from tek_agents import CommandFailed, EffectDenied, NotFound, bounded, clock, env, fs, gather, note, proc, race, random
 from tek_agents.testing import exited, script
 
+DIGEST = Digest("0" * 64, 3)
 STATUS = Status("file", 3, 0o644)
 
 
@@ -38,6 +43,9 @@ STATUS = Status("file", 3, 0o644)
         (fs.write_text("a", "é", mode=0o755), Write("a", Blob.of("é".encode()), 0o755), None, None),
         (fs.append_bytes("a", b"x"), Append("a", Blob.of(b"x")), None, None),
         (fs.append_text("a", "é"), Append("a", Blob.of("é".encode())), None, None),
+        (fs.copy("a", "b"), Copy("a", "b"), DIGEST, DIGEST),
+        (fs.hash("a"), Hash("a"), DIGEST, DIGEST),
+        (fs.glob("src/**/*.py"), Glob("src/**/*.py"), ("src/a.py", "src/b/c.py"), ("src/a.py", "src/b/c.py")),
         (fs.list(), List("."), (Entry("a", "file", 3),), (Entry("a", "file", 3),)),
         (fs.stat("a"), Stat("a"), STATUS, STATUS),
         (fs.exists("a"), Stat("a"), STATUS, True),

@@ -19,7 +19,10 @@ REQUESTS: list[Any] = [
     fs.Read("a"),
     fs.Write("a", DATA),
     fs.Append("a", DATA),
+    fs.Copy("a", "b"),
+    fs.Hash("a"),
     fs.List("a"),
+    fs.Glob("a/*"),
     fs.Stat("a"),
     fs.Mkdir("a"),
     fs.Remove("a"),
@@ -56,7 +59,9 @@ def test_the_roots_are_closed_with_the_effects(tmp_path: Path) -> None:
     ("request_", "expected"),
     [
         (fs.Read("a"), [("fs.read", "fs.read", None)]),
+        (fs.Hash("a"), [("fs.hash", "fs.read", None)]),
         (fs.List("a"), [("fs.list", "fs.read", None)]),
+        (fs.Glob("a/**/*.py"), [("fs.glob", "fs.read", None)]),
         (fs.Stat("a"), [("fs.stat", "fs.read", None)]),
         (fs.Write("a", DATA), [("fs.write", "fs.write", 5)]),
         (fs.Append("a", DATA), [("fs.append", "fs.write", 5)]),
@@ -77,6 +82,36 @@ def test_a_rename_reads_and_writes_its_source_and_writes_its_target() -> None:
         Access("fs.rename", "fs.write", "$WORKSPACE/a"),
         Access("fs.rename", "fs.write", "$WORKSPACE/b"),
     )
+
+
+def test_a_copy_reads_its_source_and_writes_its_target() -> None:
+    request = fs.Copy("a", "/ws/b")
+    assert effect_for(request).accesses(request) == (
+        Access("fs.copy", "fs.read", "$WORKSPACE/a"),
+        Access("fs.copy", "fs.write", "$WORKSPACE/b"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "start"),
+    [
+        ("*.py", "$WORKSPACE"),
+        ("src/**/*.py", "$WORKSPACE/src"),
+        ("/ws/.git/h?oks/x", "$WORKSPACE/.git"),
+        ("/etc/*", "$SYSTEM/etc"),
+        ("/w?/secret/*", "$SYSTEM"),
+        ("src/a", "$WORKSPACE/src/a"),
+    ],
+)
+def test_a_glob_reads_where_its_search_begins(pattern: str, start: str) -> None:
+    [access] = effect_for(fs.Glob(pattern)).accesses(fs.Glob(pattern))
+    assert access.resource == start
+
+
+@pytest.mark.parametrize("pattern", ["", "../*", "src/**.py", "a\0*", "*\n"])
+def test_a_pattern_that_no_permit_could_have_is_refused(pattern: str) -> None:
+    with pytest.raises(PatternError):
+        effect_for(fs.Glob(pattern)).accesses(fs.Glob(pattern))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +140,8 @@ def test_a_workspace_may_be_the_root_of_the_system() -> None:
 
 @pytest.mark.parametrize("path", ["", "a/../b", "..", "/ws/../etc", "a\0b", "a\nb", "caf\udce9"])
 def test_a_path_that_no_permit_can_mean_is_refused_before_anything_is_opened(path: str) -> None:
-    for request in (fs.Read(path), fs.Write(path, DATA), fs.Mkdir(path), fs.Rename("a", path), fs.Rename(path, "a")):
+    for request in (fs.Read(path), fs.Write(path, DATA), fs.Mkdir(path), fs.Rename("a", path), fs.Rename(path, "a"),
+                    fs.Copy("a", path), fs.Copy(path, "a"), fs.Hash(path)):  # fmt: skip
         with pytest.raises(PatternError):
             effect_for(request).accesses(request)
 
@@ -120,9 +156,12 @@ def test_side_effects() -> None:
     kinds = {request.effect: effect_for(request).side_effect(request) for request in REQUESTS}
     assert kinds == {
         "fs.read": SideEffect.READ,
+        "fs.hash": SideEffect.READ,
         "fs.list": SideEffect.READ,
+        "fs.glob": SideEffect.READ,
         "fs.stat": SideEffect.READ,
         "fs.write": SideEffect.IDEMPOTENT,
+        "fs.copy": SideEffect.IDEMPOTENT,
         "fs.mkdir": SideEffect.IDEMPOTENT,
         "fs.append": SideEffect.ONCE,
         "fs.remove": SideEffect.PROBE,
@@ -141,10 +180,13 @@ def test_costs_are_exact_where_the_request_brings_the_bytes() -> None:
 
 
 def test_a_read_asks_for_what_can_be_had_and_a_list_for_a_bounded_part() -> None:
-    read, names = effect_for(fs.Read("a")).cost(fs.Read("a")), effect_for(fs.List()).cost(fs.List())
-    assert (read.least, read.most.io) == (Budget(ms=1), None)
-    assert names.least == Budget(ms=1)
-    assert isinstance(names.most.io, int)
+    for whole in (fs.Read("a"), fs.Hash("a"), fs.Copy("a", "b")):
+        cost = effect_for(whole).cost(whole)
+        assert (cost.least, cost.most.io) == (Budget(ms=1), None)
+    for names in (fs.List(), fs.Glob("*")):
+        cost = effect_for(names).cost(names)
+        assert cost.least == Budget(ms=1)
+        assert isinstance(cost.most.io, int)
 
 
 def test_a_probe_tells_whether_it_happened(tmp_path: Path) -> None:

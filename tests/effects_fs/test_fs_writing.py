@@ -13,9 +13,11 @@ import pytest
 
 from tek_abi import Blob, Budget
 from tek_abi.vocabulary import fs
+from tek_effects_fs import beneath
 from tek_effects_fs.failure import failure
 from tek_effects_fs.meter import CHUNK
 from tek_kernel.effect import Cancel, EffectCancelled, EffectError
+from tek_kernel.openat2 import openat2
 from tests.effects_fs.workbench import EVERYTHING, Workbench
 
 
@@ -44,14 +46,13 @@ def draft(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     """Both ways to make a file before it is published; some file systems know only the second."""
     if request.param == "without a name":
         return
-    real_open = os.open
 
-    def no_tmpfile(path: str, flags: int, *args: Any, **more: Any) -> int:
+    def no_tmpfile(directory: int, path: str, flags: int, *rest: Any) -> int:
         if flags & os.O_TMPFILE == os.O_TMPFILE:
             raise OSError(errno.EOPNOTSUPP, "no O_TMPFILE here")
-        return real_open(path, flags, *args, **more)
+        return openat2(directory, path, flags, *rest)
 
-    monkeypatch.setattr(os, "open", no_tmpfile)
+    monkeypatch.setattr(beneath, "openat2", no_tmpfile)
 
 
 def everything_in(bench: Workbench) -> set[str]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tek_abi import Access, Blob, Budget, MemoryBlobs, Permit, Subject
 from tek_abi.vocabulary import fs
@@ -76,6 +81,17 @@ class Workbench:
 
     def names(self, path: str = ".", **more: Any) -> list[str]:
         return [entry.name for entry in self.ask(fs.List(path), **more).value]
+
+
+@contextmanager
+def resolution(way: str) -> Iterator[None]:
+    """Resolve paths by ``openat2`` or, as on a system without it, by ``walk``."""
+    module = importlib.import_module("tek_kernel.openat2")
+    if way == "openat2" and not module.supported():
+        pytest.skip("this system has no openat2")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "supported", lambda: way == "openat2")
+        yield
 
 
 def open_descriptors() -> dict[str, str]:

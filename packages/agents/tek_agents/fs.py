@@ -9,7 +9,11 @@ from __future__ import annotations
 from tek_abi import Blob
 from tek_abi.vocabulary.fs import (
     Append,
+    Copy,
+    Digest,
     Entry,
+    Glob,
+    Hash,
     List,
     Mkdir,
     Read,
@@ -22,11 +26,15 @@ from tek_abi.vocabulary.fs import (
 from tek_agents.errors import NotFound
 
 __all__ = [
+    "Digest",
     "Entry",
     "Status",
     "append_bytes",
     "append_text",
+    "copy",
     "exists",
+    "glob",
+    "hash",
     "list",
     "mkdir",
     "read_bytes",
@@ -74,6 +82,20 @@ async def list(path: str = ".") -> tuple[Entry, ...]:  # noqa: A001  # read as f
     return await List(path)
 
 
+async def glob(pattern: str) -> tuple[str, ...]:
+    """Return the paths that match, sorted: ``src/**/*.py`` finds files of Python at every depth of ``src``.
+
+    ``**`` is any number of directories (none too), ``*`` and ``?`` stay within a name and match a leading dot as well.
+    Symlinks are named and not followed; what the task may not read is left out. Nothing there gives no paths.
+    """
+    return await Glob(pattern)
+
+
+async def hash(path: str) -> Digest:  # noqa: A001  # read as fs.hash
+    """Return SHA-256 and size of a regular file, whose contents are then not kept in the ledger's store."""
+    return await Hash(path)
+
+
 async def stat(path: str) -> Status:
     """Return what a path is, without following a final symlink."""
     return await Stat(path)
@@ -86,6 +108,14 @@ async def exists(path: str) -> bool:
     except NotFound:
         return False
     return True
+
+
+async def copy(source: str, target: str) -> Digest:
+    """Replace or create the file ``target`` atomically with the contents of ``source``; return what they were.
+
+    A target that is there keeps its mode, a new one gets the source's, without set-id bits.
+    """
+    return await Copy(source, target)
 
 
 async def mkdir(path: str) -> None:

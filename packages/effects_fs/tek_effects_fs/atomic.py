@@ -5,37 +5,40 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 
 import attrs
 
-from tek_effects_fs.beneath import Place
-from tek_effects_fs.meter import CHUNK, Meter
+from tek_effects_fs.beneath import Beneath, Place
+from tek_effects_fs.meter import Meter
 
 _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 _PERMISSIONS = 0o777
 
 
-def write_all(fd: int, data: bytes | memoryview, meter: Meter) -> None:
-    """Write all of ``data``, however little the system takes at a time. Raises ``OSError`` where it takes no more."""
+def write_all(fd: int, data: bytes | memoryview, count: Callable[[int], None]) -> None:
+    """Write all of ``data``, however little the system takes at a time, and ``count`` the bytes that it took.
+
+    Raises ``OSError`` where it takes no more.
+    """
     rest = memoryview(data)
     while rest:
         written = os.write(fd, rest)
-        meter.count(written)
+        count(written)
         rest = rest[written:]
 
 
-def replace(place: Place, old: os.stat_result | None, data: bytes, mode: int, meter: Meter) -> None:
-    """Give ``place`` the bytes ``data``, durably, or leave it as it is and raise ``OSError`` or what a meter does.
+def replace(place: Place, old: os.stat_result | None, fill: Callable[[int], None], mode: int, meter: Meter) -> None:
+    """Give ``place`` the bytes that ``fill`` writes to a descriptor, durably.
 
-    ``old`` is the regular file that is there: it passes on its owner and permissions, but never set-id bits. A new
-    one gets ``mode`` less the umask.
+    Where ``fill``, the meter or the system (``OSError``) raises, the place stays as it is. ``old`` is the regular file
+    that is there: it passes on its owner and permissions, but never set-id bits. A new one gets ``mode`` less the
+    umask.
     """
     draft = _Draft.start(place.directory, mode)
     try:
-        for start in range(0, len(data), CHUNK):
-            meter.check()
-            write_all(draft.fd, memoryview(data)[start : start + CHUNK], meter)
+        fill(draft.fd)
         if old is not None:
             _take_after(draft.fd, old)
         os.fsync(draft.fd)
@@ -56,14 +59,14 @@ class _Draft:
 
     @classmethod
     def start(cls, directory: int, mode: int) -> _Draft:
-        flags = os.O_WRONLY | os.O_CLOEXEC
+        flags = os.O_WRONLY
         try:
-            return cls(directory, os.open(".", flags | os.O_TMPFILE, mode, dir_fd=directory), None)
+            return cls(directory, Beneath(directory, ".").open(flags | os.O_TMPFILE, mode), None)
         except OSError as error:
             if error.errno not in _NO_TMPFILE:
                 raise
         name = _fresh_name()
-        return cls(directory, os.open(name, flags | os.O_CREAT | os.O_EXCL, mode, dir_fd=directory), name)
+        return cls(directory, Beneath(directory, name).open(flags | os.O_CREAT | os.O_EXCL, mode), name)
 
     def publish(self, name: str) -> None:
         if self.name is None:

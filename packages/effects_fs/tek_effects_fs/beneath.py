@@ -1,9 +1,10 @@
 """The security decision of the file effects: where a path really leads, and whether that is granted.
 
-A permit speaks of names, but a symlink or a rename may change what a name means. So nothing is touched by its name.
-``Roots`` has the operating system resolve a path beneath a root (openat2), asks where the descriptor that came of it
-really is, and has that place judged by the permits again. What passes is a ``Found`` or a ``Place``; these are the
-only ways to a file that the effects have.
+A permit speaks of names, but a symlink or a rename may change what a name means. So nothing is touched by its name:
+every path that reaches the operating system is a ``Beneath``, a directory descriptor and a path relative to it, opened
+by openat2. ``Roots`` resolves a request's path in this way, asks where the descriptor that came of it really is, and
+has that place judged by the permits again. What passes is a ``Found`` or a ``Place``; these are the only ways to a file
+that the effects have.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import stat
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import attrs
 
@@ -58,6 +59,10 @@ class Claim:
             if not self._granted(needed, size) and not self.covers(needed):
                 raise EffectRefused(needed, self._refusal(needed))
 
+    def covered(self, resource: str) -> bool:
+        """Whether the permits cover a further place as they do the claim's own."""
+        return all(self.covers(attrs.evolve(access, resource=resource)) for access in self.accesses)
+
     def _granted(self, needed: Access, size: int | None) -> bool:
         if needed.resource != self.resource:
             return False
@@ -72,6 +77,19 @@ class Claim:
 
 
 @attrs.frozen
+class Beneath:
+    """A path seen from an open directory, and what its resolution may do: by default it follows no symlink."""
+
+    directory: int
+    path: str
+    rules: Resolve = _NO_SYMLINKS
+
+    def open(self, flags: int, mode: int = 0) -> int:
+        """Open it without ever leaving its directory. Raises ``OSError`` as ``openat2`` does."""
+        return openat2(self.directory, self.path, flags, mode, self.rules)
+
+
+@attrs.frozen
 class Found:
     """Something that is there and granted: its descriptor, its canonical real location, its status."""
 
@@ -81,15 +99,18 @@ class Found:
 
 
 @attrs.frozen
-class Place:
+class Place(Beneath):
     """A name in a directory, granted whether or not anything has that name: where a file may come to be.
 
     Everything done to it takes ``directory`` as its ``dir_fd`` and follows no symlink.
     """
 
-    directory: int
-    name: str
-    resource: str
+    resource: str = attrs.field(kw_only=True)
+
+    @property
+    def name(self) -> str:
+        """The one component of its path."""
+        return self.path
 
     def status(self) -> os.stat_result | None:
         """Return what has the name now, ``None`` if nothing."""
@@ -147,11 +168,25 @@ class Roots:
             raise EffectError("wrong-kind", f"{claim.path}: is a root itself; name something in it")
         directory = self._open(parent, DIRECTORY)
         try:
-            real = f"{self._real(directory, claim.path)}/{name}"
+            real = self.within(self._real(directory, claim.path), name, claim.path)
             claim.check(real)
-            yield Place(directory, name, real)
+            yield Place(directory, name, resource=real)
         finally:
             os.close(directory)
+
+    def within(self, directory: str, inner: str, path: str) -> str:
+        """Return the canonical path of what lies at ``inner`` in a real directory; ``path`` is for messages.
+
+        From a directory of the system one may come into the workspace, and is then judged as being there. Raises
+        ``EffectError`` for what belongs to a process and for a name that no permit can hold.
+        """
+        root, _, above = directory.partition("/")
+        joined = f"{above}/{inner}" if above else inner
+        return f"{root}/{joined}" if root == WORKSPACE else self._named(f"/{joined}", path)
+
+    def require(self, resource: str) -> None:
+        """Raise ``FileNotFoundError`` where the root of a canonical path is gone."""
+        _path_of(self._root(resource.partition("/")[0]))
 
     def _behind(self, path: str, resource: str) -> str:
         """Return where a symlink leads, anything else as it is."""
@@ -175,7 +210,7 @@ class Roots:
 
     def _open(self, resource: str, flags: int) -> int:
         root, _, relative = resource.partition("/")
-        return _resolve(self._root(root), relative or ".", flags, _RULES[root])
+        return Beneath(self._root(root), relative or ".", _RULES[root]).open(flags)
 
     def _root(self, root: str) -> int:
         with self._lock:
@@ -187,7 +222,9 @@ class Roots:
 
     def _real(self, fd: int, path: str) -> str:
         """Return where an open file really is, as a canonical path. ``path`` is for messages."""
-        real = _path_of(fd)
+        return self._named(_path_of(fd), path)
+
+    def _named(self, real: str, path: str) -> str:
         if _PROCESS.match(real):
             # /proc/self/mem and /proc/self/environ are plain files by every other measure.
             raise EffectError("not-permitted", f"{path}: belongs to a running process, which no permit grants")
@@ -199,7 +236,7 @@ class Roots:
 
 def open_inside(directory: int, relative: str) -> int:
     """Open a directory somewhere below another one, through no symlink."""
-    return _resolve(directory, relative, DIRECTORY, _NO_SYMLINKS)
+    return Beneath(directory, relative).open(DIRECTORY)
 
 
 def reopen(fd: int, flags: int) -> int:
@@ -224,37 +261,3 @@ def _path_of(fd: int) -> str:
     if path.endswith(" (deleted)") and not os.path.samestat(os.lstat(path), os.fstat(fd)):
         raise FileNotFoundError(errno.ENOENT, "removed while it was opened", path)
     return path
-
-
-def _resolve(directory: int, path: str, flags: int, rules: Resolve) -> int:
-    try:
-        return openat2(directory, path, flags, resolve=rules)
-    except OSError as error:
-        # EPERM is what a seccomp filter that does not know the call answers; for these flags nothing else does.
-        if error.errno not in (errno.ENOSYS, errno.EPERM):
-            raise
-    return _walk(directory, path, flags)
-
-
-def _walk(directory: int, path: str, flags: int) -> int:
-    """Resolve without openat2: one component after the other, through no symlink at all."""
-    *parents, last = path.split("/")
-    with ExitStack() as opened:
-        for name in parents:
-            directory = _step(directory, name, os.O_PATH | os.O_DIRECTORY)
-            opened.callback(os.close, directory)
-        return _step(directory, last, flags)
-
-
-def _step(directory: int, name: str, flags: int) -> int:
-    link = OSError(errno.ELOOP, "symlinks are followed only where the system has openat2", name)
-    try:
-        fd = os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-    except NotADirectoryError:
-        if stat.S_ISLNK(os.lstat(name, dir_fd=directory).st_mode):
-            raise link from None
-        raise
-    if not flags & os.O_NOFOLLOW and stat.S_ISLNK(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise link
-    return fd

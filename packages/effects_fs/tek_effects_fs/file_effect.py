@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar
 
 from tek_abi import Access, Budget, Limit, Request, TekError, Value
@@ -48,12 +50,8 @@ class FileEffect(Effect[R]):
         path = self._path(request)
         meter = Meter(context, path)
         meter.check()
-        try:
+        with about(path, meter):
             return self._apply(request, context, meter)
-        except TekError:
-            raise  # EffectRefused is an OSError too
-        except OSError as error:
-            raise failure(error, path, meter.usage) from error
 
     @abstractmethod
     def _apply(self, request: R, context: Context, meter: Meter) -> Applied:
@@ -75,6 +73,17 @@ class FileEffect(Effect[R]):
         return Claim(self._path(request), self.accesses(request), context.permits, context.covers)
 
 
+@contextmanager
+def about(path: str, meter: Meter) -> Iterator[None]:
+    """Turn an ``OSError`` into the ``EffectError`` that it is to an agent that asked for ``path``."""
+    try:
+        yield
+    except TekError:
+        raise  # EffectRefused is an OSError too
+    except OSError as error:
+        raise failure(error, path, meter.usage) from error
+
+
 def kind_of(status: int) -> FileKind:
     """Return the kind of file that a mode (``st_mode``) tells."""
     if stat.S_ISREG(status):
@@ -94,6 +103,14 @@ def require_file(path: str, mode: int) -> None:
     if not stat.S_ISREG(mode):
         kind = "a FIFO, socket or device" if kind_of(mode) == "other" else f"a {kind_of(mode)}"
         raise EffectError("wrong-kind", f"{path}: is {kind}, not a regular file; name a file")
+
+
+def require_two_files(source: os.stat_result, target: Place, source_path: str, target_path: str) -> None:
+    """Raise ``EffectError`` for two names of one file: what goes from one to the other would go nowhere."""
+    there = target.status()
+    if there is not None and os.path.samestat(source, there):
+        message = f"{target_path}: is {source_path} already; remove one of the two names"
+        raise EffectError("exists", message)
 
 
 def name_length(name: str, path: str) -> int:

@@ -11,8 +11,7 @@ from typing import ClassVar
 from tek_abi import Access, Value
 from tek_abi.vocabulary import fs
 from tek_effects_fs.beneath import Claim, Place, Roots, open_inside
-from tek_effects_fs.failure import failure
-from tek_effects_fs.file_effect import FileEffect, identity, name_length
+from tek_effects_fs.file_effect import FileEffect, about, identity, name_length, require_two_files
 from tek_effects_fs.meter import Meter
 from tek_kernel.effect import Applied, Context, EffectError, SideEffect
 
@@ -117,15 +116,14 @@ class Rename(FileEffect[fs.Rename]):
         source_claim = Claim(request.source, accesses[:2], permits[:2], context.covers)
         target_claim = Claim(request.target, accesses[2:], permits[2:], context.covers)
         with self._roots.place(source_claim) as source, self._roots.place(target_claim) as target:
-            status = source.status()
-            if status is None:
-                error = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), request.source)
-                raise failure(error, request.source, meter.usage)
-            _require_two_files(status, target, request)
+            with about(request.source, meter):
+                status = os.stat(source.name, dir_fd=source.directory, follow_symlinks=False)
+            # rename(2) would keep two names of one file and report success.
+            require_two_files(status, target, request.source, request.target)
             if stat.S_ISDIR(status.st_mode):
                 for inner in _beneath(source, request.source, meter):
-                    source_claim.check(f"{source.resource}/{inner}")
-                    target_claim.check(f"{target.resource}/{inner}")
+                    source_claim.check(self._roots.within(source.resource, inner, request.source))
+                    target_claim.check(self._roots.within(target.resource, inner, request.target))
             _move(source, target, self._path(request))
         return Applied(None)
 
@@ -138,14 +136,6 @@ def _seen(roots: Roots, access: Access, path: str) -> Value:
             return identity(place)
     except FileNotFoundError:
         return None
-
-
-def _require_two_files(source: os.stat_result, target: Place, request: fs.Rename) -> None:
-    """Raise ``EffectError`` for two names of one file, of which rename(2) would keep both and report success."""
-    there = target.status()
-    if there is not None and os.path.samestat(source, there):
-        message = f"{request.target}: is {request.source} already; remove one of the two names"
-        raise EffectError("exists", message)
 
 
 def _beneath(place: Place, path: str, meter: Meter) -> Iterator[str]:

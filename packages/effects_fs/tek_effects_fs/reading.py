@@ -1,10 +1,12 @@
-"""Reading files, listing directories, asking what a path is."""
+"""Reading files, hashing them, listing directories, asking what a path is."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from typing import ClassVar
 
 from tek_abi import Budget, Limit
@@ -19,33 +21,67 @@ MAX_NAMES = 100_000
 
 _LONGEST_NAME = 255
 
+ALL_BYTES = Cost(Budget(ms=1), Limit(ms=MOST_MS, tokens=0, io=None))
+"""The cost of a file whose size is not known before it is open: all the bytes that can be had."""
 
-class _Reading(FileEffect[R]):
+MANY_NAMES = Cost(Budget(ms=1), Limit(ms=MOST_MS, tokens=0, io=MAX_NAMES * _LONGEST_NAME))
+"""The cost of as many and as long names as may be listed."""
+
+
+class Reading(FileEffect[R]):
+    """An effect that only looks."""
+
     family: ClassVar[str] = "fs.read"
     again: ClassVar[SideEffect] = SideEffect.READ
 
 
-class ReadFile(_Reading[fs.Read]):
-    """``fs.read``: a regular file's bytes, into the blob store. Follows symlinks beneath the root."""
+class _WholeFile(Reading[R]):
+    def cost(self, request: R) -> Cost:
+        """Ask for all the bytes that can be had: the file's size is not known before it is open."""
+        return ALL_BYTES
+
+    @contextmanager
+    def _bytes(self, request: R, context: Context, meter: Meter) -> Iterator[Iterator[bytes]]:
+        """Open the request's path, through symlinks beneath its root, for its bytes in pieces."""
+        claim = self._claim(request, context)
+        with self._roots.find(claim) as found, closing(contents(found, claim, meter)) as chunks:
+            yield chunks
+
+
+class ReadFile(_WholeFile[fs.Read]):
+    """``fs.read``: a regular file's bytes, into the blob store."""
 
     request = fs.Read
 
-    def cost(self, request: fs.Read) -> Cost:
-        """Ask for all the bytes that can be had: the file's size is not known before it is open."""
-        return Cost(Budget(ms=1), Limit(ms=MOST_MS, tokens=0, io=None))
-
     def _apply(self, request: fs.Read, context: Context, meter: Meter) -> Applied:
-        claim = self._claim(request, context)
-        with self._roots.find(claim) as found:
-            require_file(request.path, found.status.st_mode)
-            claim.check(found.resource, found.status.st_size)
-            meter.need(found.status.st_size)
-            blob = context.blobs.put_stream(_contents(found, claim, meter))
+        with self._bytes(request, context, meter) as chunks:
+            blob = context.blobs.put_stream(chunks)
         return Applied(blob, meter.usage)
 
 
-def _contents(found: Found, claim: Claim, meter: Meter) -> Iterator[bytes]:
-    """Yield a file's bytes, reading one byte too many at most to find out that the meter does not cover them."""
+class HashFile(_WholeFile[fs.Hash]):
+    """``fs.hash``: digest and size of a regular file, whose bytes are read and kept nowhere."""
+
+    request = fs.Hash
+
+    def _apply(self, request: fs.Hash, context: Context, meter: Meter) -> Applied:
+        digest = hashlib.sha256()
+        with self._bytes(request, context, meter) as chunks:
+            for chunk in chunks:
+                digest.update(chunk)
+        return Applied(fs.Digest(digest.hexdigest(), meter.usage.io), meter.usage)
+
+
+def contents(found: Found, claim: Claim, meter: Meter) -> Generator[bytes, None, None]:
+    """Yield the bytes of a regular file that a claim found, in pieces, and count them.
+
+    Reads one byte too many at most to find out that the meter does not cover them. Raises ``EffectError`` for what is
+    no regular file and, before anything is read, for one that is too large; ``EffectRefused`` for one that is larger
+    than its permits allow.
+    """
+    require_file(claim.path, found.status.st_mode)
+    claim.check(found.resource, found.status.st_size)
+    meter.need(found.status.st_size)
     fd = reopen(found.fd, os.O_RDONLY)
     try:
         while chunk := os.read(fd, min(CHUNK, meter.left + 1)):
@@ -58,7 +94,7 @@ def _contents(found: Found, claim: Claim, meter: Meter) -> Iterator[bytes]:
     claim.check(found.resource, meter.usage.io)
 
 
-class StatPath(_Reading[fs.Stat]):
+class StatPath(Reading[fs.Stat]):
     """``fs.stat``: kind, size and mode of what has a name, a symlink itself included."""
 
     request = fs.Stat
@@ -69,14 +105,14 @@ class StatPath(_Reading[fs.Stat]):
         return Applied(fs.Status(kind_of(status.st_mode), size_of(status), stat.S_IMODE(status.st_mode)))
 
 
-class ListDirectory(_Reading[fs.List]):
+class ListDirectory(Reading[fs.List]):
     """``fs.list``: the names in a directory, sorted, each with its kind and size. The names count as io."""
 
     request = fs.List
 
     def cost(self, request: fs.List) -> Cost:
         """Ask for the bytes of as many and as long names as a directory may have here."""
-        return Cost(Budget(ms=1), Limit(ms=MOST_MS, tokens=0, io=MAX_NAMES * _LONGEST_NAME))
+        return MANY_NAMES
 
     def _apply(self, request: fs.List, context: Context, meter: Meter) -> Applied:
         claim = self._claim(request, context)

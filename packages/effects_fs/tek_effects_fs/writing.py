@@ -12,7 +12,7 @@ from tek_abi.vocabulary import fs
 from tek_effects_fs.atomic import replace, write_all
 from tek_effects_fs.beneath import Place, reopen
 from tek_effects_fs.file_effect import FileEffect, require_file
-from tek_effects_fs.meter import Meter
+from tek_effects_fs.meter import CHUNK, Meter
 from tek_kernel.effect import Applied, Context, EffectError, SideEffect
 
 _DEFAULT_MODE = 0o644
@@ -47,8 +47,14 @@ class WriteFile(_Writing[fs.Write]):
             if status is not None:
                 require_file(request.path, status.st_mode)
             mode = _DEFAULT_MODE if request.mode is None else request.mode
-            replace(place, status, data, mode, meter)
+            replace(place, status, lambda fd: _fill(fd, data, meter), mode, meter)
         return Applied(None, meter.usage)
+
+
+def _fill(fd: int, data: bytes, meter: Meter) -> None:
+    for start in range(0, len(data), CHUNK):
+        meter.check()
+        write_all(fd, memoryview(data)[start : start + CHUNK], meter.count)
 
 
 class AppendFile(_Writing[fs.Append]):
@@ -63,7 +69,7 @@ class AppendFile(_Writing[fs.Append]):
         with self._roots.place(self._claim(request, context), follow=True) as place:
             fd = _open_end(place, request.path)
             try:
-                write_all(fd, data, meter)
+                write_all(fd, data, meter.count)
                 os.fsync(fd)
             finally:
                 os.close(fd)
@@ -75,11 +81,10 @@ def _open_end(place: Place, path: str) -> int:
     """Open a file for appending, or create it. Whoever creates or removes it meanwhile makes us look again."""
     for _ in range(_ATTEMPTS):
         try:
-            held = os.open(place.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place.directory)
+            held = place.open(os.O_PATH | os.O_NOFOLLOW)
         except FileNotFoundError:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             try:
-                return os.open(place.name, flags, _DEFAULT_MODE, dir_fd=place.directory)
+                return place.open(os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, _DEFAULT_MODE)
             except FileExistsError:
                 continue
         try:

@@ -73,7 +73,11 @@ class Workspace:
             root = os.open(self.root, _DIRECTORY | os.O_CLOEXEC)
             try:
                 found = openat2(root, _inner(directory), _DIRECTORY)
-                real = _real(root, found)
+                try:
+                    real = _real(root, found)
+                except ValueError:
+                    os.close(found)
+                    raise
             finally:
                 os.close(root)
         except (OSError, ValueError) as error:
@@ -92,9 +96,13 @@ def listing(directory: str) -> Access:
 
 
 def _real(root: int, found: int) -> str:
-    """Return where a descriptor beneath ``root`` really stands, as permits see it."""
-    base, place = (os.readlink(f"/proc/self/fd/{fd}") for fd in (root, found))
-    return WORKSPACE + place.removeprefix(base.rstrip("/")).rstrip("/")
+    """Return where a descriptor beneath ``root`` really stands, as permits see it. Raises ``ValueError`` where it has
+    been moved out since it was opened.
+    """
+    base, place = (os.readlink(f"/proc/self/fd/{fd}").rstrip("/") for fd in (root, found))
+    if place != base and not place.startswith(base + "/"):
+        raise ValueError("it was moved out of the workspace")
+    return WORKSPACE + place.removeprefix(base)
 
 
 def _inner(directory: str) -> str:

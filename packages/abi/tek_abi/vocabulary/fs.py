@@ -31,6 +31,14 @@ class Status:
 
 
 @attrs.frozen
+class Digest:
+    """What a file's contents are, without the contents. ``sha256`` is in lowercase hex, ``size`` in bytes."""
+
+    sha256: str
+    size: int
+
+
+@attrs.frozen
 class Read(Request[Blob]):
     """The contents of a regular file."""
 
@@ -70,12 +78,47 @@ class List(Request[tuple[Entry, ...]]):
 
 
 @attrs.frozen
+class Glob(Request[tuple[str, ...]]):
+    """The paths that match a pattern of the form that permits have, sorted: relative, or absolute for the system's.
+
+    ``**`` is any number of directories (none too), ``*`` and ``?`` stay within a name, a leading dot is like any other
+    character. Symlinks are named and not followed; what the task may not read is left out.
+    """
+
+    effect: ClassVar[str] = "fs.glob"
+    output: ClassVar[object] = tuple[str, ...]
+    pattern: str
+
+
+@attrs.frozen
+class Hash(Request[Digest]):
+    """Digest and size of a regular file. Its contents are not recorded."""
+
+    effect: ClassVar[str] = "fs.hash"
+    output: ClassVar[type] = Digest
+    path: str
+
+
+@attrs.frozen
 class Stat(Request[Status]):
     """What a path is, without following a final symlink."""
 
     effect: ClassVar[str] = "fs.stat"
     output: ClassVar[type] = Status
     path: str
+
+
+@attrs.frozen
+class Copy(Request[Digest]):
+    """Replace or create ``target`` atomically with the contents of the file ``source``; tells what they were.
+
+    A target that is there keeps its mode, a new one gets the source's, without set-id bits.
+    """
+
+    effect: ClassVar[str] = "fs.copy"
+    output: ClassVar[type] = Digest
+    source: str
+    target: str
 
 
 @attrs.frozen

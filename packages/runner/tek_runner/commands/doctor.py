@@ -18,7 +18,7 @@ import orjson
 from tek_abi import TekError
 from tek_agents.registry import AgentRegistry
 from tek_effects_proc import LEVELS, SandboxUnavailable, open_sandbox
-from tek_kernel.openat2 import BENEATH, openat2
+from tek_kernel.openat2 import BENEATH, openat2, supported
 from tek_runner.examples import examples
 from tek_runner.exits import Exit
 
@@ -71,16 +71,17 @@ def _python() -> _Check:
 
 
 def _resolution() -> _Check:
-    """Try openat2: a path that leads out of its directory must be refused by the kernel of the OS."""
+    """Try that a path which leads out of its directory is refused, and say by whom."""
     with tempfile.TemporaryDirectory() as directory:
         root = os.open(directory, os.O_PATH | os.O_DIRECTORY)
         try:
             os.close(openat2(root, "..", os.O_PATH, 0, BENEATH))
         except OSError as error:
-            if error.errno == errno.EXDEV:
+            if error.errno != errno.EXDEV:
+                return _Check("paths", False, f"a path cannot be resolved: {error.strerror}", "use Linux 5.6 or newer")
+            if supported():
                 return _Check("paths", True, "openat2 refuses paths that lead out of the workspace")
-            detail = f"openat2 is not available ({error.strerror}); components are walked without following links"
-            return _Check("paths", False, detail, "a Linux of 5.6 or newer has openat2", needed=False)
+            return _Check("paths", True, "without openat2, paths are walked by descriptors, name by name")
         finally:
             os.close(root)
     return _Check("paths", False, "openat2 let a path out of its directory", "do not run tek on this kernel")
