@@ -17,9 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tek_abi import Policy
 from tek_abi.policy import PROTECTED
-from tek_effects_proc import confinement, open_sandbox
+from tek_effects_proc import open_sandbox
 from tek_effects_proc.layout import Ground, Layout
-from tek_effects_proc.sandbox import Command, Sandbox
+from tek_effects_proc.sandbox import Command, Sandbox, confined_to
 from tek_kernel.effect import Held
 
 _TRUE = shutil.which("true") or "/usr/bin/true"
@@ -39,11 +39,12 @@ def bare() -> None:
 
 def confined(sandbox: Sandbox, ground: Ground) -> None:
     """Start ``true`` as proc.exec does, from the permits to its end."""
-    layout = ground.layout(confinement(held()))
+    layout = ground.layout(confined_to(held()))
     child = sandbox.start(ground, layout, Command(_TRUE, ("true",), {}, ground.workspace, 1 << 30))
     try:
         select.select([child.pidfd], [], [])
-        assert child.reap().code == 0
+        usage = child.reap()
+        assert usage.code == 0, usage
     finally:
         child.close()
 
@@ -86,7 +87,7 @@ def main() -> None:
     sandbox = open_sandbox()
     with tempfile.TemporaryDirectory() as workspace:
         ground = Ground(workspace, "/home/nobody")
-        layout = ground.layout(confinement(held()))
+        layout = ground.layout(confined_to(held()))
         kinds: dict[str, Callable[[], None]] = {"bare": bare, f"tek {sandbox.level}": lambda: confined(sandbox, ground)}
         if shutil.which("bwrap"):
             kinds["bwrap"] = lambda: bwrap(layout)

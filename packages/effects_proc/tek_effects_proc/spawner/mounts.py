@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -20,6 +21,8 @@ _DEVICES = ("null", "zero", "full", "random", "urandom")
 _LINKS = (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"))
 _SAFE = system.MOUNT_ATTR_NOSUID | system.MOUNT_ATTR_NODEV
 _COVERABLE = ("/tmp", "/var", "/usr", "/etc")  # noqa: S108  # a directory to mount on, in a namespace of our own
+_OWN_BYTES = 1 << 20
+_OCTAL = re.compile(rb"\\([0-7]{3})")
 _PSEUDO = frozenset({
     "proc", "sysfs", "devtmpfs", "devpts", "cgroup", "cgroup2", "securityfs", "debugfs", "tracefs", "configfs",
     "bpf", "pstore", "mqueue", "hugetlbfs", "fusectl", "binfmt_misc", "autofs", "rpc_pipefs", "efivarfs", "nsfs",
@@ -37,7 +40,7 @@ class Bind(NamedTuple):
 
 class Root(NamedTuple):
     """What a command's root is made of. ``links`` are symlinks with their texts; ``scratch`` are directories of its
-    own, in memory, up to ``scratch_bytes`` each; ``cwd`` is there, if empty, whatever else is granted.
+    own, in memory, up to ``scratch_bytes`` together; ``cwd`` is there, if empty, whatever else is granted.
     """
 
     binds: tuple[Bind, ...]
@@ -65,11 +68,14 @@ def build(root: Root, uid: int, gid: int, userns: int) -> Ruleset:
     """
     rules = Ruleset()
     system.make_mounts_private()
-    held = [part for bind in root.binds for part in _open(bind, userns)]
+    with open("/proc/self/mountinfo", "rb", buffering=0) as file:
+        mountinfo = b"".join(iter(lambda: file.read(65536), b""))
+    held = [part for bind in root.binds for part in _open(bind, userns, mountinfo)]
     devices = [(name, system.open_path(f"/dev/{name}")) for name in _DEVICES]
     device_trees = [(name, fd, system.open_tree(fd, recursive=False)) for name, fd in devices]
     proc = system.new_filesystem("proc", _SAFE | system.MOUNT_ATTR_NOEXEC, subset="pid", hidepid="ptraceable")
-    base = system.new_filesystem("tmpfs", _SAFE, mode="0755", size="1m", nr_inodes="100000")
+    # Nobody but root may write to what is not the command's own; as an ordinary user's, Landlock alone says so.
+    base = system.new_filesystem("tmpfs", _SAFE, mode="0755", size=str(root.scratch_bytes + _OWN_BYTES))
     # In a namespace of our own, what this covers is missed by nobody.
     system.move_mount(base, system.open_path(next(path for path in _COVERABLE if os.path.isdir(path))))
     plan = _Tree(base)
@@ -82,7 +88,6 @@ def build(root: Root, uid: int, gid: int, userns: int) -> Ruleset:
     for path, text in root.links:
         plan.link(path, text)
     plan.point(root.cwd.lstrip("/"), is_dir=True)
-    system.mount_setattr(base, _SAFE | system.MOUNT_ATTR_RDONLY, recursive=False)
     os.fchdir(base)
     system.pivot_root_here()
     os.chdir("/")
@@ -113,6 +118,12 @@ class _Tree:
                     os.close(os.open(relative, flags, 0o644, dir_fd=self._base))
         return self.open(relative)
 
+    def directory(self, relative: str) -> int:
+        """Return a directory of the new root itself, made where it is missing, opened to be changed."""
+        os.close(self.point(relative, is_dir=True))
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.open(relative, flags, dir_fd=self._base)
+
     def foreign(self, relative: str) -> None:
         """Note that something of the host is mounted at a path."""
         self._foreign.append(relative + "/" if relative else "")
@@ -140,7 +151,7 @@ class _Tree:
                     os.mkdir(parent, 0o755, dir_fd=self._base)
 
 
-def _open(bind: Bind, userns: int) -> Iterator[_Held]:
+def _open(bind: Bind, userns: int, mountinfo: bytes) -> Iterator[_Held]:
     """Open a bind, and for a directory whatever is mounted beneath it."""
     origin = system.open_path(bind.path)
     is_dir = stat.S_ISDIR(os.fstat(origin).st_mode)
@@ -155,7 +166,7 @@ def _open(bind: Bind, userns: int) -> Iterator[_Held]:
         yield _Held(bind, tree, origin, is_dir)
         return
     yield _Held(bind, _mapped(origin, attributes, userns), origin, is_dir)
-    for path in _submounts(bind.path) if is_dir else ():
+    for path in submounts(bind.path, mountinfo) if is_dir else ():
         below = system.open_path(path)
         inner_dir = stat.S_ISDIR(os.fstat(below).st_mode)
         yield _Held(bind._replace(path=path), _mapped(below, attributes, userns), below, inner_dir)
@@ -173,23 +184,16 @@ def _mapped(fd: int, attributes: int, userns: int) -> int:
     return tree
 
 
-def submounts(path: str, mountinfo: Iterable[str]) -> list[str]:
+def submounts(path: str, mountinfo: bytes) -> list[str]:
     """Return the mount points beneath ``path`` that hold files, in the order of their depth (proc_pid_mountinfo(5))."""
-    prefix = path.rstrip("/") + "/"
-    found: dict[str, str] = {}
-    for line in mountinfo:
-        fields, _, rest = line.partition(" - ")
-        point = (
-            fields.split(" ")[4].encode().decode("unicode_escape").encode("latin-1").decode(errors="surrogateescape")
-        )
-        if point.startswith(prefix):
-            found[point] = rest.split(" ", 1)[0]
-    return sorted((point for point, kind in found.items() if kind not in _PSEUDO), key=lambda point: point.count("/"))
-
-
-def _submounts(path: str) -> list[str]:
-    with open("/proc/self/mountinfo", encoding="latin-1") as file:
-        return submounts(path, file)
+    prefix = os.fsencode(path.rstrip("/") + "/")
+    found: list[str] = []
+    for line in mountinfo.splitlines():
+        fields, _, rest = line.partition(b" - ")
+        point = _OCTAL.sub(lambda match: bytes([int(match[1], 8)]), fields.split(b" ")[4])
+        if point.startswith(prefix) and rest.partition(b" ")[0].decode() not in _PSEUDO:
+            found.append(os.fsdecode(point))
+    return sorted(dict.fromkeys(found), key=lambda point: point.count("/"))
 
 
 def _devices(tree: _Tree, devices: list[tuple[str, int, int]], rules: Ruleset) -> None:
@@ -203,15 +207,12 @@ def _devices(tree: _Tree, devices: list[tuple[str, int, int]], rules: Ruleset) -
 
 
 def _scratch(tree: _Tree, root: Root, uid: int, gid: int, rules: Ruleset) -> None:
-    """Mount the directories that are the command's own, and vanish with it."""
+    """Make the directories that are the command's own, and vanish with it."""
     for path in root.scratch:
-        mode = "0700" if path == root.home else "1777"
-        memory = system.new_filesystem(
-            "tmpfs", _SAFE, mode=mode, uid=str(uid), gid=str(gid), size=str(root.scratch_bytes)
-        )
-        relative = path.lstrip("/")
-        system.move_mount(memory, tree.point(relative, is_dir=True))
-        rules.allow(tree.open(relative), READ | WRITE)
+        fd = tree.directory(path.lstrip("/"))
+        os.fchown(fd, uid, gid)
+        os.fchmod(fd, 0o700 if path == root.home else 0o1777)
+        rules.allow(fd, READ | WRITE)
 
 
 def _attach(tree: _Tree, part: _Held, rules: Ruleset) -> None:

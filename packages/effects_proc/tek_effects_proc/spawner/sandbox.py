@@ -72,21 +72,40 @@ def _first_process(
     status: socket.socket,
     lifeline: tuple[int, int],
 ) -> NoReturn:
-    """Live as process 1 of the new pid namespace."""
+    """Live as process 1 of the new pid namespace: build it, give every right up, start the command, wait for it."""
+    step = "confinement"
     try:
         os.close(lifeline[1])
-        try:
-            rules = _prepare(request, identity, status)
-            command = os.fork()
-            if command == 0:
-                _become(request, identity, streams, status, rules)
-            _keep(command, status, lifeline[0])
-        except OSError as error:
-            _tell(status, {"failed": ["confinement", error.errno, f"{error.filename}: {error.strerror}"]})
-        except BaseException as error:
-            _tell(status, {"failed": ["confinement", 0, f"{type(error).__name__}: {error}"]})
+        rules = _prepare(request, identity, status)
+        step = "directory"
+        os.chdir(request["cwd"])
+        step = "confinement"
+        actions = _wiring(streams)
+        _confine(request, identity, rules)
+        _die_with(lifeline[0])
+        system.install_filter(seccomp.program(request["network"]))
+        if "probe" in request:
+            _probe(request["probe"], streams[0], status)
+        step = "program"
+        command = os.posix_spawn(
+            os.fsencode(request["program"]),
+            [os.fsencode(word) for word in request["argv"]],
+            {os.fsencode(name): os.fsencode(value) for name, value in request["env"]},
+            file_actions=actions,
+            setsid=True,
+            setsigdef=_IGNORED,
+        )
+        _keep(command, status)
+    except OSError as error:
+        _tell(status, {"failed": [step, error.errno, f"{_text(error.filename)}: {error.strerror}"]})
+    except BaseException as error:
+        _tell(status, {"failed": [step, 0, f"{type(error).__name__}: {error}"]})
     finally:
         os._exit(70)
+
+
+def _text(name: object) -> str:
+    return os.fsdecode(name) if isinstance(name, bytes) else str(name)
 
 
 def _prepare(request: dict[str, Any], identity: Identity, status: socket.socket) -> Ruleset:
@@ -115,15 +134,44 @@ def _raise_loopback() -> None:
         ioctl(handle, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | _IFF_UP))
 
 
-def _keep(command: int, status: socket.socket, lifeline: int) -> NoReturn:
-    """Reap whatever ends until the command has, and tell how."""
+def _wiring(streams: tuple[int, int]) -> list[tuple[int, int, int]]:
+    """Return what puts an empty stdin and the two streams in their places; all else is closed by execution."""
+    null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    sources = [fcntl(fd, F_DUPFD_CLOEXEC, 3) for fd in (null, *streams)]  # none may stand in another's place
+    system.close_on_exec(3)
+    return [(os.POSIX_SPAWN_DUP2, fd, place) for place, fd in enumerate(sources)]
+
+
+def _confine(request: dict[str, Any], identity: Identity, rules: Ruleset) -> None:
+    """Give up every right that the command shall not have, in the order that leaves none behind."""
+    with open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
+        file.write(b"1000")  # of all processes, a command goes first when memory runs out
+    for name, bound in request["rlimits"]:
+        number = getattr(resource, f"RLIMIT_{name}")
+        hard = resource.getrlimit(number)[1]
+        bound = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
+        resource.setrlimit(number, (bound, bound))
+    if identity.is_mapped:
+        os.setgroups([])
+        os.setresgid(identity.gid, identity.gid, identity.gid)
+        os.setresuid(identity.uid, identity.uid, identity.uid)
     system.drop_capabilities()
+    system.no_new_privileges()
     system.hide()
+    rules.restrict()
+
+
+def _die_with(lifeline: int) -> None:
+    """End when the spawner does, even if it has by now. After this no credential changes, which would undo it."""
     system.die_with_parent()
     os.set_blocking(lifeline, False)
     with suppress(BlockingIOError):
         os.read(lifeline, 1)
-        os._exit(70)  # the spawner ended before its end could be noticed
+        os._exit(70)
+
+
+def _keep(command: int, status: socket.socket) -> NoReturn:
+    """Reap whatever ends until the command has, and tell how."""
     kept = status.fileno()
     system.close_range(0, kept - 1)
     system.close_range(kept + 1)
@@ -140,60 +188,15 @@ def _keep(command: int, status: socket.socket, lifeline: int) -> NoReturn:
     os._exit(0)
 
 
-def _become(
-    request: dict[str, Any], identity: Identity, streams: tuple[int, int], status: socket.socket, rules: Ruleset
-) -> NoReturn:
-    """Turn into the command. What fails here is told; nothing is executed then."""
-    step = "confinement"
-    try:
+def _probe(world: dict[str, Any], stdout: int, status: socket.socket) -> NoReturn:
+    """Try the self-test in a process that stands where a command would."""
+    os.dup2(stdout, 1)
+    child = os.fork()
+    if child == 0:
         os.setsid()
-        for number in _IGNORED:
-            signal.signal(number, signal.SIG_DFL)
-        _wire(streams)
-        environment = {os.fsencode(name): os.fsencode(value) for name, value in request["env"]}
-        argv = [os.fsencode(word) for word in request["argv"]]
-        step = "directory"
-        os.chdir(request["cwd"])
-        step = "confinement"
-        confine(request, identity, rules)
-        system.close_on_exec(3)
-        system.install_filter(seccomp.program(request["network"]))
-        step = "program"
-        if "probe" in request:
-            attempt_all(request["probe"])
-        os.execve(os.fsencode(request["program"]), argv, environment)  # noqa: S606  # no shell is what is wanted
-    except OSError as error:
-        _tell(status, {"failed": [step, error.errno, f"{error.filename}: {error.strerror}"]})
-    except BaseException as error:
-        _tell(status, {"failed": [step, 0, f"{type(error).__name__}: {error}"]})
-    finally:
-        os._exit(127)
-
-
-def confine(request: dict[str, Any], identity: Identity, rules: Ruleset) -> None:
-    """Give up every right that the command shall not have, in the order that leaves none behind."""
-    for name, bound in request["rlimits"]:
-        number = getattr(resource, f"RLIMIT_{name}")
-        hard = resource.getrlimit(number)[1]
-        bound = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
-        resource.setrlimit(number, (bound, bound))
-    with open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
-        file.write(b"1000")  # of all processes, a command goes first when memory runs out
-    if identity.is_mapped:
-        os.setgroups([])
-        os.setresgid(identity.gid, identity.gid, identity.gid)
-        os.setresuid(identity.uid, identity.uid, identity.uid)
-    system.drop_capabilities()
-    system.no_new_privileges()
-    rules.restrict()
-
-
-def _wire(streams: tuple[int, int]) -> None:
-    """Put an empty stdin and the two streams in their places."""
-    null = os.open("/dev/null", os.O_RDONLY)
-    sources = [fcntl(fd, F_DUPFD_CLOEXEC, 3) for fd in (null, *streams)]  # none of them may stand in another's place
-    for place, fd in enumerate(sources):
-        os.dup2(fd, place)
+        attempt_all(world)
+    _tell(status, {"exit": os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])})
+    os._exit(0)
 
 
 def _tell(status: socket.socket, message: dict[str, Any]) -> None:

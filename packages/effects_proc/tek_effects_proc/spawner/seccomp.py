@@ -66,7 +66,7 @@ _ABSENT = ("io_uring_setup", "io_uring_enter", "io_uring_register", "clone3", "o
 Instruction = tuple[int, int, int, int]
 
 _LOAD, _AND = 0x20, 0x54
-_JEQ, _JGT, _JSET = 0x15, 0x25, 0x45
+_JA, _JEQ, _JGT, _JGE, _JSET = 0x05, 0x15, 0x25, 0x35, 0x45
 _RETURN = 0x06
 
 
@@ -144,6 +144,19 @@ def _blocks(network: bool) -> dict[str, list[Instruction]]:
     return blocks
 
 
+def _search(blocks: list[tuple[int, list[Instruction]]]) -> list[Instruction]:
+    """Find a call's block by halves: the system runs the program once for every call there is when it takes it."""
+    if not blocks:
+        return [_ALLOWED]
+    if len(blocks) == 1:
+        ((number, block),) = blocks
+        return [(_JEQ, 0, len(block) + 1, number), *block, _ALLOWED, _ALLOWED]
+    middle = len(blocks) // 2
+    below, above = _search(blocks[:middle]), _search(blocks[middle:])
+    # A conditional jump reaches 255 instructions, an unconditional one all.
+    return [(_JGE, 1, 0, blocks[middle][0]), (_JA, 0, 0, 1), (_JA, 0, 0, len(below)), *below, *above]
+
+
 @lru_cache(maxsize=2)
 def program(network: bool) -> bytes:
     """Return the filter for this machine. ``network`` lets TCP sockets connect: the namespace holds the proxy alone.
@@ -158,13 +171,10 @@ def program(network: bool) -> bytes:
         (_LOAD, 0, 0, 0),
     ]  # fmt: skip
     if MACHINE == "x86_64":
-        steps += [(0x35, 0, 1, 0x40000000), (_RETURN, 0, 0, _KILL)]  # the x32 calls
+        steps += [(_JGE, 0, 1, 0x40000000), (_RETURN, 0, 0, _KILL)]  # the x32 calls
     steps += [(_JGT, 0, 1, _LAST_KNOWN), _refuse(_ENOSYS)]
     refusals = {**dict.fromkeys(_REFUSED, _EPERM), **dict.fromkeys(_ABSENT, _ENOSYS)}
     blocks = {**{name: [_refuse(code)] for name, code in refusals.items()}, **_blocks(network)}
-    for name, block in blocks.items():
-        number = _NUMBERS[name][column]
-        if number is not None:
-            steps += [(_JEQ, 0, len(block) + 1, number), *block, _ALLOWED]
-    steps.append(_ALLOWED)
+    numbered = {_NUMBERS[name][column]: block for name, block in blocks.items()}
+    steps += _search(sorted((number, block) for number, block in numbered.items() if number is not None))
     return b"".join(struct.pack("<HBBI", *step) for step in steps)
