@@ -43,10 +43,11 @@ class AgentExited(TekError, RuntimeError):
 
 @attrs.frozen
 class Asked:
-    """The agent asks for one effect at ``path``."""
+    """The agent asks for one effect at ``path``. ``racing``: others may win against it while it waits."""
 
     path: Path
     bound: Bound[Any]
+    racing: bool = False
 
 
 @attrs.frozen
@@ -73,6 +74,7 @@ class _Frame:
     index: int = 0
     started: bool = False
     closed: bool = False
+    racing: bool = False
     at: Path | None = None
     below: _Group | None = None
 
@@ -197,7 +199,7 @@ class Drive:
         path = frame.at = (*frame.prefix, frame.index)
         frame.index += 1
         self._waiting[path] = (frame, bound)
-        self._events.append(Asked(path, bound))
+        self._events.append(Asked(path, bound, frame.racing))
 
     def _fork(self, frame: _Frame, trap: Gather | Race) -> None:
         path = (*frame.prefix, frame.index)
@@ -205,7 +207,8 @@ class Drive:
         count = len(trap.branches)
         frame.below = group = _Group(frame, path, isinstance(trap, Race), [], [None] * count, count)
         for slot, branch in enumerate(trap.branches):
-            group.frames.append(_Frame(branch, _coroutine(branch), (*path, slot), group, slot))
+            racing = frame.racing or group.racing
+            group.frames.append(_Frame(branch, _coroutine(branch), (*path, slot), group, slot, racing=racing))
         self._ready.extend((child, None, None) for child in reversed(group.frames))
 
     def _ended(self, frame: _Frame, value: Any, error: Exception | None) -> None:

@@ -12,11 +12,12 @@ from tek_kernel import Admitted, Cancel, Scope, SideEffect, TaskRecord
 
 @attrs.define(eq=False)
 class Flight:
-    """A request with an intent on record and no outcome delivered yet."""
+    """A request with an intent on record and no outcome delivered yet. ``racing`` ones must not wait for others."""
 
     attempt: Attempt
     path: Path
     admitted: Admitted
+    racing: bool = False
     cancel: Cancel = attrs.field(factory=Cancel)
 
     @property
@@ -38,6 +39,7 @@ class Parked:
     path: Path
     bound: Bound[Any]
     share: int
+    racing: bool
 
 
 @attrs.define(eq=False)

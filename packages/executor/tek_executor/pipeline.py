@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
-from tek_abi import Bound, Budget, Cancelled, Decision, Failed, Path
+from tek_abi import Asked, Budget, Cancelled, Decision, Failed, Path
 from tek_executor.attempt import Attempt, Flight, Parked
 from tek_kernel import Broker, Busy, Ledger, Refused, Result, Scopes, Settled, SideEffect
 
@@ -37,9 +36,9 @@ class Pipeline:
         self._to_dispatch: deque[tuple[int, Flight]] = deque()
         self._to_deliver: deque[tuple[int, Attempt, Path, Settled]] = deque()
 
-    def request(self, attempt: Attempt, path: Path, bound: Bound[Any], share: int) -> None:
+    def request(self, attempt: Attempt, asked: Asked, share: int) -> None:
         """Bring a request to its decision, or park it until others release the budget that it needs."""
-        self._request(Parked(attempt, path, bound, share))
+        self._request(Parked(attempt, asked.path, asked.bound, share, asked.racing))
 
     def _request(self, parked: Parked) -> None:
         attempt, path = parked.attempt, parked.path
@@ -54,7 +53,7 @@ class Pipeline:
         if isinstance(decided, Refused):
             self._refuse(attempt, path, decided)
             return
-        flight = attempt.flights[path] = Flight(attempt, path, decided)
+        flight = attempt.flights[path] = Flight(attempt, path, decided, parked.racing)
         if decided.effect.inline:
             self.settle(flight, self._broker.apply(decided, flight.cancel))
         elif flight.is_read:

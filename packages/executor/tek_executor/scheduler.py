@@ -32,12 +32,11 @@ from tek_abi import (
     TaskStatus,
     Won,
 )
-from tek_abi.quantity import show_duration
 from tek_executor.attempt import Attempt, Flight, Work
 from tek_executor.graph import Graph
 from tek_executor.pipeline import Pipeline
 from tek_executor.workers import Workers
-from tek_kernel import AgentHost, Broker, Ledger, ReplayHash, Result, Scopes, Settled, StorageFailed, shares
+from tek_kernel import AgentHost, Broker, Ledger, ReplayHash, Result, Scopes, Settled, StorageFailed, shares, timed_out
 
 _Message: TypeAlias = Callable[[], None]
 _MAX_PAUSE = 30_000
@@ -185,7 +184,7 @@ class Scheduler:
             if isinstance(event, Won):
                 self._race_won(attempt, event)
             elif isinstance(event, Asked) and event.path in share_of:
-                self._pipeline.request(attempt, event.path, event.bound, share_of[event.path])
+                self._pipeline.request(attempt, event, share_of[event.path])
         if attempt.drive.finished and attempt in self._active and not attempt.stopped:
             self._finish(attempt, *self._host.conclude(attempt.drive))
 
@@ -213,8 +212,7 @@ class Scheduler:
         if attempt.flights or attempt.refused:
             return
         if attempt.stopped == "timeout":
-            limit = show_duration(attempt.work.task.timeout or 0)
-            self._finish(attempt, "failed", TaskReport("failed", f"timed out after {limit}"))
+            self._finish(attempt, *timed_out(attempt.work.task))
         else:
             self._active.discard(attempt)
 

@@ -24,7 +24,7 @@ from tek_kernel.effect import (
 )
 from tek_kernel.ledger import DirectSink, GroupCommit, Ledger, Sink, Storage, StorageFailed
 from tek_kernel.lines import LedgerInvalid, Line, read_lines
-from tek_kernel.redrive import AgentHost, redrive, shares
+from tek_kernel.redrive import AgentHost, redrive, shares, timed_out
 from tek_kernel.registry import DuplicateEffect, Registry, UnknownEffect
 from tek_kernel.replay_hash import ReplayHash, TaskRecord, plan_digest, policy_digest
 from tek_kernel.signature import Verifier, sign
@@ -84,6 +84,7 @@ __all__ = [
     "redrive",
     "shares",
     "sign",
+    "timed_out",
     "utc_now",
     "verify",
 ]

@@ -58,8 +58,8 @@ class StorageFailed(TekError, OSError):
     safe. ``cause`` is the OS's word.
     """
 
-    def __init__(self, cause: OSError) -> None:
-        super().__init__(cause.errno, cause.strerror or str(cause))
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(getattr(cause, "errno", None), getattr(cause, "strerror", None) or str(cause))
         self.cause = cause
 
     def __str__(self) -> str:
@@ -75,17 +75,26 @@ class DirectSink:
         self.failure: StorageFailed | None = None
 
     def push(self, seq: int, line: bytes) -> None:
-        """Write one line."""
-        self._storage.write(line)
+        """Write one line. Raises ``StorageFailed``, as all here do."""
+        self._do(lambda: self._storage.write(line))
 
     def sync(self, seq: int) -> None:
         """Sync now."""
-        self._storage.sync()
+        self._do(self._storage.sync)
         self.synced = seq
 
     def close(self) -> None:
         """Sync what is written."""
-        self._storage.sync()
+        self._do(self._storage.sync)
+
+    def _do(self, action: Callable[[], object]) -> None:
+        if self.failure is not None:
+            raise self.failure
+        try:
+            action()
+        except Exception as error:
+            self.failure = StorageFailed(error)
+            raise self.failure from error
 
 
 class GroupCommit:
@@ -152,7 +161,8 @@ class GroupCommit:
                     self._storage.write(b"".join(lines))
                 if sync:
                     self._storage.sync()
-            except OSError as error:
+            except Exception as error:
+                # Whatever storage raises: those who wait for it must hear that it will do no more.
                 with self._lock:
                     self.failure = StorageFailed(error)
                     self._lock.notify_all()

@@ -28,6 +28,7 @@ from tek_abi import (
     Path,
     Position,
     RunPaused,
+    Task,
     TaskEnded,
     TaskReport,
     TaskStarted,
@@ -35,6 +36,7 @@ from tek_abi import (
     TekError,
     Won,
 )
+from tek_abi.quantity import show_duration
 from tek_kernel.account import Busy
 from tek_kernel.authority import Authority
 from tek_kernel.decide import Admitted, Decider, Refused, Scope, Scopes
@@ -85,6 +87,8 @@ class _Attempt:
     open: dict[Path, tuple[Admitted | Refused, Bound[Any]]] = attrs.field(factory=dict)
     due: dict[Path, tuple[Outcome, Bound[Any]]] = attrs.field(factory=dict)
     stopped: str = ""
+    progress: int | None = None
+    """Where the next attempt goes on, once this one has ended and is to be tried again."""
 
 
 class Redrive:
@@ -140,6 +144,12 @@ class Redrive:
     def _start(self, line: Line, entry: TaskStarted) -> None:
         queue, task = self._checker.tasks[entry.task]
         scopes, _ = self._prepare()
+        before = self._attempts.get(entry.task)
+        progress = 0 if before is None else before.progress
+        if entry.progress != progress:
+            position = Position(entry.task, entry.attempt, ())
+            problem = "the attempt goes on elsewhere" if progress is not None else "the attempt before has not ended"
+            raise _mismatch(line, position, problem, entry.progress, progress)
         scope = self._task_scopes.get(entry.task)
         if scope is None:
             scope = self._task_scopes[entry.task] = scopes.task(queue, task, entry.agent)
@@ -231,30 +241,55 @@ class Redrive:
             if winner != entry.value:
                 raise _mismatch(line, entry.position, "another branch wins the race", entry.value, winner)
         elif entry.subject == "retry":
-            while self._deliver(attempt):
-                pass
+            self._retry(line, entry, attempt)
         elif entry.subject in ("timeout", "cancel", "interrupt") and not attempt.stopped:
             attempt.stopped = entry.subject
             if attempt.drive is not None:
                 attempt.drive.close()
+
+    def _retry(self, line: Line, entry: Decision, attempt: _Attempt) -> None:
+        """Judge how an attempt ended that is to be tried again."""
+        if attempt.drive is None:
+            return
+        because = entry.value.get("because") if isinstance(entry.value, dict) else None
+        if attempt.stopped == "timeout":
+            _, task = self._checker.tasks[entry.position.task]
+            status, report = timed_out(task)
+        else:
+            status, report = self._conclude(line, attempt, Position(entry.position.task, attempt.number, ()))
+        if (status, report.message) != ("failed", because):
+            raise _mismatch(
+                line, entry.position, "the attempt ends differently", ("failed", because), (status, report.message)
+            )
+        attempt.progress = report.progress
+
+    def _conclude(self, line: Line, attempt: _Attempt, position: Position) -> tuple[TaskStatus, TaskReport]:
+        """Deliver what is left of an attempt's outcomes and return how it ended, as it must have."""
+        assert attempt.drive is not None
+        while self._deliver(attempt):
+            pass
+        if not attempt.drive.finished:
+            waiting = ", ".join(f"{b.request.effect} at {_at(position, p)}" for p, (b, _) in attempt.waiting.items())
+            raise _mismatch(line, position, "the agent asks for more than is on record", "its end", waiting)
+        return self._host.conclude(attempt.drive)
 
     def _end(self, line: Line, entry: TaskEnded) -> None:
         attempt = self._attempts.pop(entry.task, None)
         self._task_scopes.pop(entry.task, None)
         if attempt is None or attempt.drive is None or attempt.stopped:
             return
-        while self._deliver(attempt):
-            pass
         position = Position(entry.task, attempt.number, ())
-        if not attempt.drive.finished:
-            waiting = ", ".join(f"{b.request.effect} at {_at(position, p)}" for p, (b, _) in attempt.waiting.items())
-            raise _mismatch(line, position, "the agent asks for more than is on record", "the task's end", waiting)
-        status, report = self._host.conclude(attempt.drive)
+        status, report = self._conclude(line, attempt, position)
         if status == "failed" and entry.status == "in_doubt":
             status = "in_doubt"
         if (status, report) != (entry.status, entry.report or TaskReport()):
             expected, actual = (entry.status, entry.report), (status, report)
             raise _mismatch(line, position, "the task ends differently", expected, actual)
+
+
+def timed_out(task: Task) -> tuple[TaskStatus, TaskReport]:
+    """Return how an attempt ends that took longer than its task may."""
+    return "failed", TaskReport("failed", f"timed out after {show_duration(task.timeout or 0)}")
 
 
 def _at(position: Position, path: Path) -> Position:
