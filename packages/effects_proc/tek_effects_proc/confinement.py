@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import attrs
 
 from tek_abi import Permit, TekError
-from tek_abi.pattern import is_wild, match_path, path_pattern
+from tek_abi.pattern import is_wild, path_pattern, static_prefix
 from tek_abi.permit import show_path
 from tek_kernel.effect import Held
 
@@ -128,19 +128,10 @@ def _meet(one: Region, other: Region) -> Region:
 def _is_within(permit: Permit, regions: list[Region]) -> bool:
     """Whether a region gives all that a pattern of another form could: it has a directory above its wildcards."""
     return any(
-        region.is_tree and region.contains(_fixed(path_pattern(pattern)))
+        region.is_tree and region.contains(static_prefix(path_pattern(pattern)))
         for pattern in permit.resource
         for region in regions
     )
-
-
-def _fixed(pattern: str) -> str:
-    kept: list[str] = []
-    for segment in pattern.split("/"):
-        if is_wild(segment):
-            break
-        kept.append(segment)
-    return "/".join(kept)
 
 
 def _exclusions(permits: tuple[Permit, ...]) -> tuple[str, ...]:
@@ -148,9 +139,6 @@ def _exclusions(permits: tuple[Permit, ...]) -> tuple[str, ...]:
     plain = _plain(permits)
     free = [region for permit in plain if not permit.exclude and (region := _region(permit)) is not None]
     patterns = dict.fromkeys(path_pattern(pattern) for permit in plain for pattern in permit.exclude)
-    return tuple(pattern for pattern in patterns if not any(r.is_tree and r.contains(_fixed(pattern)) for r in free))
-
-
-def covers_all(pattern: str, path: str) -> bool:
-    """Whether a pattern that matches ``path`` also matches all beneath it."""
-    return pattern.endswith("/**") and match_path(pattern, path)
+    return tuple(
+        pattern for pattern in patterns if not any(r.is_tree and r.contains(static_prefix(pattern)) for r in free)
+    )

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 import attrs
 
 from tek_abi import TekError
-from tek_abi.pattern import SYSTEM, WORKSPACE, match_path
+from tek_abi.pattern import SYSTEM, WORKSPACE, match_path, path_pattern, static_prefix
 from tek_abi.permit import show_path
 from tek_effects_proc.confinement import Confinement, Region
 from tek_effects_proc.marked import Marked, find_marked
@@ -98,8 +98,10 @@ class Ground:
         missing: list[str] = []
         binds: dict[str, Bind] = {}
         marked = find_marked(self, confinement)
-        for path in (*marked.sealed, *self._matches(confinement)):
+        for path in marked.sealed:
             binds[path] = Bind(path, confinement.may_read(self.canonical(path)), write=False)
+        for path in self._matches(confinement):
+            binds[path] = Bind(path, read=True, write=False)
         for region in dict.fromkeys((*confinement.reads, *confinement.writes)):
             path = self.real(region.path)
             if any(_within(path, unseen) for unseen in _UNSEEN):
@@ -133,12 +135,12 @@ class Ground:
 
     def _matches(self, confinement: Confinement) -> Iterator[str]:
         for permit in confinement.matched:
-            fixed = [pattern.split("*")[0].split("?")[0].rpartition("/")[0] for pattern in permit.resource]
+            patterns, excluded = (tuple(map(path_pattern, side)) for side in (permit.resource, permit.exclude))
             found = 0
-            for path in _files(self.real(max(fixed, key=len))):
+            for path in _files(self.real(max(map(static_prefix, patterns), key=len))):
                 canonical = self.canonical(path)
-                if all(match_path(p, canonical) for p in permit.resource) and not any(
-                    match_path(p, canonical) for p in permit.exclude
+                if all(match_path(p, canonical) for p in patterns) and not any(
+                    match_path(p, canonical) for p in excluded
                 ):
                     found += 1
                     if found > MAX_MATCHES:
@@ -198,20 +200,25 @@ def _files(root: str) -> Iterator[str]:
 
 
 def _make(workspace: str, path: str) -> Iterator[str]:
-    """Make a directory beneath the workspace, following no symlink."""
+    """Make a directory beneath the workspace, following no symlink; it belongs to whom the workspace belongs to."""
+    owner = os.stat(workspace)
     fd = os.open(workspace, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         real = workspace
         for part in path[len(workspace) :].strip("/").split("/"):
             real = f"{real}/{part}"
+            is_new = True
             try:
                 os.mkdir(part, 0o755, dir_fd=fd)
-                yield real
             except FileExistsError:
-                pass
+                is_new = False
             inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
             os.close(fd)
             fd = inner
+            if is_new:
+                if os.getuid() == 0:
+                    os.fchown(fd, owner.st_uid, owner.st_gid)
+                yield real
     except OSError:
         return  # it stays missing, and is said to be
     finally:

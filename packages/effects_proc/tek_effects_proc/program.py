@@ -41,7 +41,9 @@ def find_program(word: str, path: str, cwd: int, sees: Callable[[str], bool] = l
 
 
 def _home(candidate: str, cwd: int) -> str:
-    return os.path.dirname(_real(candidate, cwd))
+    """Return where a program is installed: it needs what stands beside its ``bin`` too."""
+    directory, _, _ = _real(candidate, cwd).rpartition("/")
+    return directory.removesuffix("/bin") or "/"
 
 
 def _real(candidate: str, cwd: int) -> str:

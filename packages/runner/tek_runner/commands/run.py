@@ -143,7 +143,7 @@ def command(
         with suppress(BrokenPipeError):
             _print_json(session, finished, results)
     else:
-        _print_account(session, loaded, finished, results, console, (only, config_dir, allow))
+        _print_account(session, loaded, finished, results, console, (config_dir, allow))
     return exit_of(finished.statuses.values(), finished.interrupted)
 
 
@@ -190,13 +190,14 @@ def _print_account(
     finished: Finished,
     bad: list[TaskResult],
     console: Console,
-    again: tuple[tuple[str, ...], Path | None, tuple[str, ...]],
+    again: tuple[Path | None, tuple[str, ...]],
 ) -> None:
     """Say what went wrong, each with the command that runs just that task again, then where the proof is."""
-    _, config_dir, allow = again
+    config_dir, allow = again
     words = [program(), "run", shown(source.path)]
     words += ["--config", str(config_dir)] if config_dir is not None else []
     words += [word for rule in allow for word in ("--allow", rule)]
+    words += ["--sandbox=off"] if session.level == OFF else []
     for result in bad:
         if result.status != "skipped":
             console.say(f"\n{result.status.upper().replace('_', ' ')} {result.task}  {result.queue}")
