@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import lru_cache
 
 from tek_effects_proc.spawner import system
 
@@ -29,17 +30,23 @@ WRITE = (
 )  # fmt: skip
 
 
+@lru_cache(maxsize=1)
+def version() -> int:
+    """Return the version of Landlock that this system has, 0 for none."""
+    return system.landlockversion()
+
+
 class Ruleset:
     """Deny by default; ``allow`` adds exceptions, ``restrict`` puts them in force for this process for good."""
 
     def __init__(self) -> None:
-        version = system.landlock_version()
+        known = version()
         self._handled = 0
         for since, accesses in _HANDLED:
-            self._handled |= accesses if version >= since else 0
+            self._handled |= accesses if known >= since else 0
         if not self._handled:
             raise OSError(38, "this system has no Landlock", "landlock")
-        self._fd = system.landlock_ruleset(self._handled, 3 if version >= 4 else 0, 3 if version >= SCOPES_SINCE else 0)
+        self._fd = system.landlock_ruleset(self._handled, 3 if known >= 4 else 0, 3 if known >= SCOPES_SINCE else 0)
 
     def allow(self, fd: int, accesses: int) -> None:
         """Allow accesses at and beneath ``fd``; those that a file does not have are left out."""

@@ -15,8 +15,8 @@ import socket
 from contextlib import suppress
 from typing import Any
 
-from tek_effects_proc.spawner import system
-from tek_effects_proc.spawner.landlock import SCOPES_SINCE
+from tek_effects_proc.spawner import landlock, seccomp, system
+from tek_effects_proc.spawner.mounts import mount_points
 from tek_effects_proc.spawner.sandbox import Identity, map_self, start
 
 _FIRST_UID = 200_000
@@ -88,31 +88,42 @@ class Spawner:
         self._is_root = os.getuid() == 0
         if self._is_root:
             system.drop_bounding_set()
-            system.unshare(system.CLONE_NEWNET)
+            system.unshare(system.CLONE_NEWNET | system.CLONE_NEWNS)
         else:
             uid, gid = os.getuid(), os.getgid()
-            system.unshare(system.CLONE_NEWUSER | system.CLONE_NEWNET)
+            system.unshare(system.CLONE_NEWUSER | system.CLONE_NEWNET | system.CLONE_NEWNS)
             map_self(uid, gid)
+        system.keep_mounts_here()
+        self._mounts = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+        self._points: list[str] = []
         # Commands without a network share an empty namespace where nothing but abstract sockets could be shared,
         # and those are out of each other's reach.
-        self._shares_network = system.landlock_version() >= SCOPES_SINCE
+        self._shares_network = landlock.version() >= landlock.SCOPES_SINCE
 
     def serve(self) -> None:
         """Take requests and reap what has ended."""
         poll = select.poll()
         poll.register(self._requests, select.POLLIN)
+        poll.register(self._mounts, select.POLLPRI)  # the host has mounted something
+        self._look_at_mounts()
         while True:
-            for fd, _ in poll.poll():
-                if fd != self._requests.fileno():
+            # What is mounted is looked at before a request that may name it.
+            for fd, _ in sorted(poll.poll(), key=lambda event: event[0] != self._mounts):
+                if fd == self._mounts:
+                    self._look_at_mounts()
+                elif fd != self._requests.fileno():
                     poll.unregister(fd)
                     self._reap(fd)
-                    continue
-                message, fds, _, _ = socket.recv_fds(self._requests, 16, 4)
-                if not message:
-                    return
-                pidfd = self._take(fds)
-                if pidfd is not None:
-                    poll.register(pidfd, select.POLLIN)
+                else:
+                    message, fds, _, _ = socket.recv_fds(self._requests, 16, 4)
+                    if not message:
+                        return
+                    pidfd = self._take(fds)
+                    if pidfd is not None:
+                        poll.register(pidfd, select.POLLIN)
+
+    def _look_at_mounts(self) -> None:
+        self._points = mount_points(_read(self._mounts))
 
     def _take(self, fds: list[int]) -> int | None:
         """Start what a request asks for, and hand its pidfd to the runner."""
@@ -122,6 +133,7 @@ class Spawner:
             try:
                 request: dict[str, Any] = json.loads(_read(payload))
                 request["shared_network"] = self._shares_network
+                request["points"] = self._points
                 if self._is_root:
                     slot, identity = self._owners.take(*request["owner"])
                 else:
@@ -169,7 +181,10 @@ def main(fd: int) -> None:
         except OSError as error:
             requests.send(json.dumps({"failed": f"{error.filename}: {error.strerror}"}).encode())
             return
-        # Every command starts as a copy of this process: what the collector does not touch need not be copied.
+        # Every command starts as a copy of this process: what is made here is made once, and what the collector does
+        # not touch need not be copied.
+        for network in (False, True):
+            seccomp.program(network)
         gc.disable()
         gc.freeze()
         requests.send(b'{"ready":true}')

@@ -10,7 +10,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -60,17 +60,14 @@ class _Held(NamedTuple):
     is_dir: bool
 
 
-def build(root: Root, uid: int, gid: int, userns: int) -> Ruleset:
+def build(root: Root, uid: int, gid: int, userns: int, points: Sequence[str]) -> Ruleset:
     """Make the root and enter it; return the Landlock rules that say the same. Called with all capabilities, by the
     first process of a new pid and mount namespace.
 
-    ``userns`` maps owners for the runner's root, or is -1.
+    ``userns`` maps owners for the runner's root, or is -1; ``points`` are the host's mount points.
     """
     rules = Ruleset()
-    system.make_mounts_private()
-    with open("/proc/self/mountinfo", "rb", buffering=0) as file:
-        mountinfo = b"".join(iter(lambda: file.read(65536), b""))
-    held = [part for bind in root.binds for part in _open(bind, userns, mountinfo)]
+    held = [part for bind in root.binds for part in _open(bind, userns, points)]
     devices = [(name, system.open_path(f"/dev/{name}")) for name in _DEVICES]
     device_trees = [(name, fd, system.open_tree(fd, recursive=False)) for name, fd in devices]
     proc = system.new_filesystem("proc", _SAFE | system.MOUNT_ATTR_NOEXEC, subset="pid", hidepid="ptraceable")
@@ -151,7 +148,7 @@ class _Tree:
                     os.mkdir(parent, 0o755, dir_fd=self._base)
 
 
-def _open(bind: Bind, userns: int, mountinfo: bytes) -> Iterator[_Held]:
+def _open(bind: Bind, userns: int, points: Sequence[str]) -> Iterator[_Held]:
     """Open a bind, and for a directory whatever is mounted beneath it."""
     origin = system.open_path(bind.path)
     is_dir = stat.S_ISDIR(os.fstat(origin).st_mode)
@@ -166,7 +163,9 @@ def _open(bind: Bind, userns: int, mountinfo: bytes) -> Iterator[_Held]:
         yield _Held(bind, tree, origin, is_dir)
         return
     yield _Held(bind, _mapped(origin, attributes, userns), origin, is_dir)
-    for path in submounts(bind.path, mountinfo) if is_dir else ():
+    for path in points if is_dir else ():
+        if not path.startswith(bind.path.rstrip("/") + "/"):
+            continue
         below = system.open_path(path)
         inner_dir = stat.S_ISDIR(os.fstat(below).st_mode)
         yield _Held(bind._replace(path=path), _mapped(below, attributes, userns), below, inner_dir)
@@ -184,14 +183,13 @@ def _mapped(fd: int, attributes: int, userns: int) -> int:
     return tree
 
 
-def submounts(path: str, mountinfo: bytes) -> list[str]:
-    """Return the mount points beneath ``path`` that hold files, in the order of their depth (proc_pid_mountinfo(5))."""
-    prefix = os.fsencode(path.rstrip("/") + "/")
+def mount_points(mountinfo: bytes) -> list[str]:
+    """Return where file systems that hold files are mounted, in the order of their depth (proc_pid_mountinfo(5))."""
     found: list[str] = []
     for line in mountinfo.splitlines():
         fields, _, rest = line.partition(b" - ")
-        point = _OCTAL.sub(lambda match: bytes([int(match[1], 8)]), fields.split(b" ")[4])
-        if point.startswith(prefix) and rest.partition(b" ")[0].decode() not in _PSEUDO:
+        if rest.partition(b" ")[0].decode() not in _PSEUDO:
+            point = _OCTAL.sub(lambda match: bytes([int(match[1], 8)]), fields.split(b" ")[4])
             found.append(os.fsdecode(point))
     return sorted(dict.fromkeys(found), key=lambda point: point.count("/"))
 

@@ -112,7 +112,7 @@ def _prepare(request: dict[str, Any], identity: Identity, status: socket.socket)
     """Do all that needs capabilities."""
     if not identity.is_mapped:
         map_self(identity.uid, identity.gid)
-    rules = build(root_from(request["root"]), identity.uid, identity.gid, identity.userns)
+    rules = build(root_from(request["root"]), identity.uid, identity.gid, identity.userns, request["points"])
     socket.sethostname("tek")
     if request["network"]:
         _raise_loopback()

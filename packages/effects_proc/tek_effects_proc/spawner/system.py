@@ -39,6 +39,8 @@ MOUNT_ATTR_NODEV = 0x4
 MOUNT_ATTR_NOEXEC = 0x8
 _MOUNT_ATTR_IDMAP = 0x100000
 _MS_PRIVATE = 1 << 18
+_MS_SLAVE = 1 << 19
+_MS_REC = 1 << 14
 
 _MOVE_MOUNT_T_EMPTY_PATH = 0x40
 
@@ -153,9 +155,9 @@ def new_filesystem(kind: str, attributes: int, **options: str) -> int:
         os.close(context)
 
 
-def make_mounts_private() -> None:
-    """Let no mount made here reach another namespace, mount(2)."""
-    _check(_libc.mount(_path("none"), _path("/"), None, ctypes.c_ulong(_MS_PRIVATE | 0x4000), None), "mount")
+def keep_mounts_here() -> None:
+    """Let mounts made here reach no other namespace, while those made outside still reach this one, mount(2)."""
+    _check(_libc.mount(_path("none"), _path("/"), None, ctypes.c_ulong(_MS_SLAVE | _MS_REC), None), "mount")
 
 
 def pivot_root_here() -> None:
