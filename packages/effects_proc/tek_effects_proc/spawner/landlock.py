@@ -33,7 +33,7 @@ WRITE = (
 @lru_cache(maxsize=1)
 def version() -> int:
     """Return the version of Landlock that this system has, 0 for none."""
-    return system.landlockversion()
+    return system.landlock_version()
 
 
 class Ruleset:
