@@ -66,6 +66,7 @@ class Confined:
     stdout: int
     stderr: int
     _status: socket.socket
+    _end: dict[str, Any]
     listener: socket.socket | None = None
 
     def kill(self) -> None:
@@ -84,6 +85,8 @@ class Confined:
 
     def _told(self) -> dict[str, Any]:
         """Return what was told of the end, nothing if it was killed."""
+        if self._end:
+            return self._end
         self._status.setblocking(False)
         with suppress(BlockingIOError):
             while data := self._status.recv(4096):
@@ -196,10 +199,11 @@ def _await_start(status: socket.socket, stdout: int, stderr: int, network: bool)
     """Wait until the command's first process is known and, with a network, its proxy's listener."""
     status.settimeout(_PATIENCE)
     message: dict[str, Any]
+    end: dict[str, Any] = {}
     pid, pidfd = 0, -1
     listener: socket.socket | None = None
     try:
-        while pidfd < 0 or (network and listener is None):
+        while pidfd < 0 or (network and listener is None and not end):
             data, fds, _, _ = socket.recv_fds(status, 4096, 1)
             message = json.loads(data or _GONE)
             if "failed" in message:
@@ -208,6 +212,8 @@ def _await_start(status: socket.socket, stdout: int, stderr: int, network: bool)
                 pid, (pidfd,) = message["started"], fds
             elif "listener" in message:
                 listener = socket.socket(fileno=fds[0])
+            elif "exit" in message:
+                end = message  # a short command may end before the spawner comes to say that it has begun
     except (OSError, NotConfined) as error:
         if pidfd >= 0:
             with suppress(ProcessLookupError):
@@ -218,4 +224,4 @@ def _await_start(status: socket.socket, stdout: int, stderr: int, network: bool)
         if isinstance(error, NotConfined):
             raise
         raise NotConfined("spawner", error.errno or 0, f"the spawner does not answer: {error}") from error
-    return Confined(pid, pidfd, stdout, stderr, status, listener)
+    return Confined(pid, pidfd, stdout, stderr, status, end, listener)

@@ -139,7 +139,8 @@ class Spawner:
                 else:
                     identity = Identity(os.getuid(), os.getgid(), -1)
                 pid, pidfd = start(request, identity, (stdout, stderr), status, self._lifeline)
-                socket.send_fds(status, [json.dumps({"started": pid}).encode()], [pidfd])
+                with suppress(OSError):  # whoever asked has given up; it is still ours to reap
+                    socket.send_fds(status, [json.dumps({"started": pid}).encode()], [pidfd])
             except OSError as error:
                 if slot is not None:
                     self._owners.release(slot)
