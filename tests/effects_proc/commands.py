@@ -69,5 +69,10 @@ def alive(pid: int) -> bool:
         return False
 
 
+def children() -> set[str]:
+    """Return the processes that this one has started and not reaped."""
+    return {pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+
+
 def open_descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))

@@ -176,7 +176,7 @@ def test_a_manifest_with_any_value_anywhere_is_accepted_or_pointed_at(
         inner[path[-1]] = value
     else:
         manifest = value
-    plan(tmp_path, "# Nothing\n", manifest=json.dumps(manifest))
+    plan(tmp_path, "# Nothing\n\n## Queue A — Nothing\n", manifest=json.dumps(manifest))
 
     answer = tek("run", "--dry-run", cwd=tmp_path)
 

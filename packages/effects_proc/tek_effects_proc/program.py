@@ -42,12 +42,18 @@ def find_program(word: str, path: str, cwd: int, sees: Callable[[str], bool] = l
 
 def _home(candidate: str, cwd: int) -> str:
     """Return where a program is installed: it needs what stands beside its ``bin`` too."""
-    directory, _, _ = _real(candidate, cwd).rpartition("/")
+    directory, _, _ = _place(candidate, cwd).rpartition("/")
     return directory.removesuffix("/bin") or "/"
 
 
 def _real(candidate: str, cwd: int) -> str:
-    return os.path.realpath(os.path.join(os.readlink(f"/proc/self/fd/{cwd}"), candidate))
+    return os.path.realpath(_place(candidate, cwd))
+
+
+def _place(candidate: str, cwd: int) -> str:
+    """Return where a candidate's own name stands: a program may be a symlink out of an unseen directory."""
+    directory, _, name = os.path.join(os.readlink(f"/proc/self/fd/{cwd}"), candidate).rpartition("/")
+    return f"{os.path.realpath(directory or '/').rstrip('/')}/{name}"
 
 
 def _problem(candidate: str, cwd: int, sees: Callable[[str], bool]) -> str:
@@ -55,7 +61,7 @@ def _problem(candidate: str, cwd: int, sees: Callable[[str], bool]) -> str:
         mode = os.stat(candidate, dir_fd=cwd).st_mode
         if not stat.S_ISREG(mode):
             return "wrong-kind"
-        if not sees(_real(candidate, cwd)):
+        if not (sees(_place(candidate, cwd)) and sees(_real(candidate, cwd))):
             return "unseen"
         return "" if os.access(candidate, os.X_OK, dir_fd=cwd, effective_ids=True) else "not-permitted"
     except PermissionError:

@@ -11,8 +11,10 @@ from typing import Any
 import attrs
 
 from tek_abi import Assignment, Cancelled, Denied, Drive, Failed, Ok, Outcome, TaskReport, TaskStatus
+from tek_abi.canonical import MAX_INTEGER
 from tek_agents.errors import EffectDenied, exception_for
 from tek_agents.registry import AgentRegistry, LoadedAgent
+from tek_kernel import said, short
 
 
 @attrs.define
@@ -47,13 +49,25 @@ class Host:
         """
         error = drive.error
         if error is None:
-            if isinstance(drive.result, TaskReport):
-                return drive.result.status, drive.result
-            problem = f"the agent returned a {type(drive.result).__name__}, not a TaskReport"
-            return "failed", TaskReport("failed", problem)
+            report = _readable(drive.result)
+            return report.status, report
         if isinstance(error, EffectDenied):
-            return "denied", TaskReport("failed", str(error))
-        return "failed", TaskReport("failed", f"{type(error).__name__}: {error}")
+            return "denied", TaskReport("failed", said(error))
+        return "failed", TaskReport("failed", short(f"{type(error).__name__}: {said(error)}"))
+
+
+def _readable(result: object) -> TaskReport:
+    """Return an agent's report as a ledger can hold it, or one that says what is wrong with it."""
+    if not isinstance(result, TaskReport):
+        return TaskReport("failed", f"the agent returned a {type(result).__name__}, not a TaskReport")
+    status, message, progress = result.status, result.message, result.progress
+    if status not in ("ok", "noop", "failed"):
+        return TaskReport("failed", f"the agent's report has the status {short(repr(status))}")
+    if not isinstance(message, str):
+        return TaskReport("failed", f"the message of the agent's report is a {type(message).__name__}, not text")
+    if type(progress) is not int or not 0 <= progress <= MAX_INTEGER:
+        return TaskReport("failed", "the progress of the agent's report is not a whole number from 0")
+    return TaskReport(str(status), short(str(message)), progress)  # type: ignore[arg-type]  # one of the three words
 
 
 async def _run(loaded: LoadedAgent, assignment: Assignment) -> Any:

@@ -229,11 +229,13 @@ class Scheduler:
         pause = min(self._options.backoff * 2 ** (work.attempts - 1), _MAX_PAUSE)
         self._ledger.append(Decision(attempt.position(), "retry", {"after_ms": pause, "because": report.message}))
         self._pausing += 1
-        self._after(pause, lambda: self._retry(work))
+        self._after(pause, lambda: self._retry(work, report))
 
-    def _retry(self, work: Work) -> None:
+    def _retry(self, work: Work, last: TaskReport) -> None:
         self._pausing -= 1
-        if not self._interrupted:
+        if self._halt and not self._interrupted:
+            self._end(work, "failed", last)
+        elif not self._interrupted:
             self._start(work)
 
     def _end(self, work: Work, status: TaskStatus, report: TaskReport, because: str = "") -> None:

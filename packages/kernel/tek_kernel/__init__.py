@@ -24,6 +24,7 @@ from tek_kernel.effect import (
 )
 from tek_kernel.ledger import DirectSink, GroupCommit, Ledger, Sink, Storage, StorageFailed
 from tek_kernel.lines import LedgerInvalid, Line, read_lines
+from tek_kernel.plain_text import said, short
 from tek_kernel.redrive import AgentHost, redrive, shares, timed_out
 from tek_kernel.registry import DuplicateEffect, Registry, UnknownEffect
 from tek_kernel.replay_hash import ReplayHash, TaskRecord, plan_digest, policy_digest
@@ -82,7 +83,9 @@ __all__ = [
     "policy_digest",
     "read_lines",
     "redrive",
+    "said",
     "shares",
+    "short",
     "sign",
     "timed_out",
     "utc_now",

@@ -37,7 +37,7 @@ from tek_kernel.decide import Admitted, Decider, Refused, Scope
 from tek_kernel.effect import Cancel, Context, EffectCancelled, EffectError, EffectRefused, SideEffect
 from tek_kernel.invariants import holds
 from tek_kernel.ledger import Ledger, StorageFailed
-from tek_kernel.plain_text import plain, said
+from tek_kernel.plain_text import plain, said, short
 
 
 @attrs.frozen
@@ -181,9 +181,9 @@ def _recordable(result: Result) -> Result:
     outcome, obs = result.outcome, result.obs
     match outcome:
         case Failed(error):
-            outcome = Failed(attrs.evolve(error, code=plain(error.code), message=plain(error.message)))
+            outcome = Failed(attrs.evolve(error, code=short(error.code), message=short(error.message)))
         case Denied(reason):
-            outcome = Denied(attrs.evolve(reason, message=plain(reason.message)))
+            outcome = Denied(attrs.evolve(reason, message=short(reason.message)))
         case _:
             pass
     try:

@@ -6,6 +6,7 @@ the counts of uses. DESIGN invariant 1 rests on it: an effect is applied only wi
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import attrs
@@ -33,7 +34,7 @@ from tek_kernel.account import Account, Exhausted, Reservation
 from tek_kernel.authority import Authority, Grant, TaskAuthority
 from tek_kernel.effect import Cost, Effect
 from tek_kernel.invariants import is_invariant
-from tek_kernel.plain_text import said
+from tek_kernel.plain_text import said, short
 from tek_kernel.registry import Registry, UnknownEffect
 
 
@@ -64,6 +65,10 @@ class Refused:
 
     intent: EffectIntent
     denial: Denial
+
+
+MAX_INVARIANTS = 64
+"""How many post-conditions one request may name."""
 
 
 class Scopes:
@@ -133,7 +138,8 @@ class Decider:
             return _refused(position, envelope, Denial("bad-request", f"{envelope.effect}: {said(error)}"))
         unknown = [text for text in bound.invariants if text not in envelope.invariants]
         if unknown:
-            return _refused(position, envelope, Denial("bad-request", f"{unknown[0]!r} is not an invariant"))
+            problem = f"{short(repr(unknown[0]))} is not an invariant, or one of more than {MAX_INVARIANTS}"
+            return _refused(position, envelope, Denial("bad-request", problem))
         grants = scope.authority.decide(accesses, at)
         if isinstance(grants, Denial):
             return _refused(position, envelope, grants)
@@ -159,6 +165,7 @@ class Decider:
 
 
 def _refused(position: Position, envelope: EffectEnvelope, denial: Denial) -> Refused:
+    denial = attrs.evolve(denial, message=short(denial.message), rule=short(denial.rule), grant=short(denial.grant))
     return Refused(EffectIntent(position, envelope, False, denial.rule, denial=denial), denial)
 
 
@@ -184,7 +191,8 @@ def _sized(accesses: tuple[Access, ...], cost: Cost) -> tuple[Access, ...]:
 
 
 def _readable(invariants: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(text for text in invariants if isinstance(text, str) and is_invariant(text))
+    readable = (text for text in invariants if isinstance(text, str) and is_invariant(text))
+    return tuple(itertools.islice(readable, MAX_INVARIANTS))
 
 
 def _within_caveats(cost: Cost, grants: tuple[Grant, ...]) -> Cost:

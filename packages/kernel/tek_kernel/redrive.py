@@ -19,6 +19,7 @@ from tek_abi import (
     Cancelled,
     Codec,
     Decision,
+    DecodeError,
     Drive,
     EffectIntent,
     EffectOutcome,
@@ -34,13 +35,14 @@ from tek_abi import (
     TaskStarted,
     TaskStatus,
     TekError,
+    ValueNotAllowed,
     Won,
 )
 from tek_abi.quantity import show_duration
 from tek_kernel.account import Busy
 from tek_kernel.authority import Authority
 from tek_kernel.decide import Admitted, Decider, Refused, Scope, Scopes
-from tek_kernel.lines import Line, read_lines
+from tek_kernel.lines import LedgerInvalid, Line, read_lines
 from tek_kernel.registry import Registry
 from tek_kernel.signature import NO_KEYS, Verifier
 from tek_kernel.verify import Checker, ReplayMismatch, Verification
@@ -242,7 +244,7 @@ class Redrive:
                 raise _mismatch(line, entry.position, "another branch wins the race", entry.value, winner)
         elif entry.subject == "retry":
             self._retry(line, entry, attempt)
-        elif entry.subject in ("timeout", "cancel", "interrupt") and not attempt.stopped:
+        elif entry.subject in ("timeout", "interrupt") and not attempt.stopped:
             attempt.stopped = entry.subject
             if attempt.drive is not None:
                 attempt.drive.close()
@@ -329,5 +331,8 @@ def redrive(
     driver = Redrive(checker, codec, host, registry, verifier)
     for line in read_lines(file, codec):
         checker.take(line)
-        driver.take(line)
+        try:
+            driver.take(line)
+        except (LookupError, DecodeError, ValueNotAllowed) as error:
+            raise LedgerInvalid(line.number, f"holds what no run could have written: {error}") from None
     return checker.finish()

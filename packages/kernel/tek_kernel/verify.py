@@ -68,6 +68,11 @@ class _OpenTask:
     attempt: int = 0
     intents: dict[Position, EffectIntent] = attrs.field(factory=dict)
     seen: set[Position] = attrs.field(factory=set)
+    cut: str = ""
+    """What decided that the attempt under way goes no further: timeout, interrupt or retry."""
+
+
+_SUBJECTS = ("race", "timeout", "cancel", "skip", "interrupt", "ceiling", "retry")
 
 
 class Checker:
@@ -124,11 +129,13 @@ class Checker:
                 self._check_intent(line, entry)
             case EffectOutcome():
                 self._check_outcome(line, entry)
-            case Decision() if entry.subject == "race":
-                _require(type(entry.value) is int, line, "a race's decision does not name its winner")
-                self._task(line, entry.position.task).record.race(entry.position, entry.value)  # type: ignore[arg-type]  # an int, as required above
+            case Decision():
+                self._check_decision(line, entry)
             case TaskEnded():
                 self._check_ended(line, entry)
+            case RunPaused():
+                counts = RunSummary.count(self._ended.values())
+                _require(counts == entry.counts, line, "counts other tasks than have ended", counts, entry.counts)
             case RunClosed():
                 self._check_closed(line, entry)
             case _:
@@ -142,19 +149,24 @@ class Checker:
                 stack.extend(item)
             elif isinstance(item, dict):
                 if len(item) == 1 and (key := next(iter(item))) in ("$blob", "$ref"):
-                    self._check_blob(item[key])
+                    is_new = self._check_blob(item[key])
+                    if key == "$ref" and is_new:
+                        stack.append(self._codec.unseal(item))  # a value that is kept apart may name others
                 else:
                     stack.extend(item.values())
 
-    def _check_blob(self, reference: Any) -> None:
+    def _check_blob(self, reference: Any) -> bool:
+        """Check that a blob is there and whole. Returns whether it was not checked before."""
         from tek_abi import Blob
 
         blob = self._codec.decode(reference, Blob, "blob")
-        if blob.sha256 not in self._blobs:
-            size = len(blob.read())
-            if size != blob.size:
-                raise LookupError(f"blob {blob.sha256} has {size} bytes, not {blob.size}")
-            self._blobs.add(blob.sha256)
+        if blob.sha256 in self._blobs:
+            return False
+        size = len(blob.read())
+        if size != blob.size:
+            raise LookupError(f"blob {blob.sha256} has {size} bytes, not {blob.size}")
+        self._blobs.add(blob.sha256)
+        return True
 
     def _check_plan(self, line: Line, entry: PlanEntry) -> None:
         assert self.opened is not None
@@ -182,7 +194,23 @@ class Checker:
             entry.attempt,
         )
         _require(not task.intents, line, f"{entry.task} starts again while requests are open")
-        task.attempt = entry.attempt
+        most = self.tasks[entry.task][1].retries + 1
+        _require(entry.attempt <= most, line, "has more attempts than the plan allows", most, entry.attempt)
+        _require(entry.attempt == 1 or task.cut == "retry", line, f"{entry.task} starts again without a decision")
+        task.attempt, task.cut = entry.attempt, ""
+
+    def _check_decision(self, line: Line, entry: Decision) -> None:
+        """Check that a decision is one that its task can have had."""
+        task = self._task(line, entry.position.task)
+        _require(entry.subject in _SUBJECTS, line, f"there are no decisions on {entry.subject!r}")
+        if entry.subject == "race":
+            _require(type(entry.value) is int, line, "a race's decision does not name its winner")
+            task.record.race(entry.position, entry.value)  # type: ignore[arg-type]  # an int, as required above
+        elif entry.subject == "timeout":
+            limit = self.tasks[entry.position.task][1].timeout
+            _require(limit is not None, line, f"{entry.position.task} has no timeout that could have passed")
+        if entry.subject in ("timeout", "interrupt", "retry"):
+            task.cut = entry.subject
 
     def _check_intent(self, line: Line, entry: EffectIntent) -> None:
         position, envelope = entry.position, entry.envelope
@@ -210,6 +238,9 @@ class Checker:
         _require(
             intent.allow or isinstance(outcome, Denied), line, "a denied request has an outcome that is not denied"
         )
+        if isinstance(outcome, Denied) and not intent.allow:
+            same = outcome.reason == intent.denial
+            _require(same, line, "the outcome's denial is not the intent's", intent.denial, outcome.reason)
         _require(
             entry.usage <= intent.reservation, line, "used more than was reserved", intent.reservation, entry.usage
         )
@@ -221,6 +252,11 @@ class Checker:
         task = self._task(line, entry.task)
         _require(not task.intents, line, f"{entry.task} ends while requests are open")
         _require(entry.attempts == task.attempt, line, "counts other attempts", task.attempt, entry.attempts)
+        started = entry.attempts > 0
+        _require(started == (entry.status != "skipped"), line, f"{entry.status} after {entry.attempts} attempts")
+        _require(task.cut != "interrupt", line, f"{entry.task} was interrupted, so it cannot have ended")
+        failed = entry.status in ("failed", "in_doubt")
+        _require(failed or task.cut != "timeout", line, f"{entry.task} timed out and is {entry.status}")
         del self._open[entry.task]
         self._ended[entry.task] = entry.status
         self._hash.ended(entry.task, task.record, entry.status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from html import unescape
 from typing import Final, TypeVar
 
 import attrs
@@ -23,6 +24,10 @@ _TASK: Final = re.compile(r"`(TASK-[0-9]{3,})`(?!`)(.*)$", re.ASCII)
 _QUEUE: Final = re.compile(r"Queue ([A-Z]{1,8}) — (\S.*)$")
 _SHELLS: Final = {"sh": ("sh", "-eu", "-c"), "bash": ("bash", "-euo", "pipefail", "-c")}
 _MISTAKEN: Final = {"shell": "sh", "console": "sh", "zsh": "sh or bash", "sh": "sh", "bash": "bash", "argv": "argv"}
+
+
+_LIKE_TASK = re.compile(r"[^\w\s]{0,3}[`\s]*TASK-\d{3,}", re.IGNORECASE)
+_LIKE_TASK_HEADING = re.compile(r"#+[ \t]*`+[ \t]*TASK-\d{3,}", re.IGNORECASE)
 
 
 @attrs.define
@@ -103,21 +108,23 @@ class Builder:
             self._task_heading(heading)
         elif heading.text == "Queue" or heading.text.startswith("Queue "):
             self._queue_heading(heading)
-        elif first:
+        elif not self._lookalike(heading) and first:
             self._context = "document"
             self._reader = self._document
-        else:
-            self._lookalike(heading)
 
-    def _lookalike(self, heading: Heading) -> None:
-        text = heading.text.translate({0xA0: " ", 0x2D: "—", 0x2013: "—", 0x2015: "—"})
-        if _QUEUE.match(" ".join(text.split())) or re.match(r"[^\w\s]{0,3}`?TASK-\d{3,}", heading.text):
+    def _lookalike(self, heading: Heading) -> bool:
+        """Note a heading that is shown like a queue's or task's, but is none. Returns whether it is one."""
+        shown = unescape(heading.text)
+        text = shown.translate({0xA0: " ", 0x2D: "—", 0x2013: "—", 0x2015: "—"})
+        found = _QUEUE.match(" ".join(text.split())) or _LIKE_TASK.match(shown)
+        if found:
             self._problems.add(
                 heading.line,
                 heading.column,
                 "this heading looks like a queue or task, but is neither",
                 "write ## Queue A — Name with an em dash, or ### `TASK-001` Title with the id in backticks",
             )
+        return found is not None
 
     def _clean(self, heading: Heading) -> bool:
         bad = next((i for i, c in enumerate(heading.text) if not c.isprintable() or c == "\xa0"), None)
@@ -220,6 +227,9 @@ class Builder:
             return
         reading, self._reader = self._reader is not None and self._last_item > 0, None
         text = self._problems.lines[block.line - 1]
+        if _LIKE_TASK_HEADING.match(text):
+            help_ = "write one to six #, a blank, then the id: ### `TASK-001` Title"
+            self._problems.add(block.line, 1, "this looks like a task's heading, but is none", help_)
         if self._context in ("task", "queue"):
             if self._context == "task" and block.unsure[0]:
                 self._problems.add(block.line, 1, *block.unsure)

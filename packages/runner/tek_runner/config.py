@@ -6,6 +6,9 @@ Fields that are not known are refused: one that was meant to narrow and is missp
 from __future__ import annotations
 
 import itertools
+import json
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from tek_abi import (
     Caveat,
     DecodeError,
     Diagnostic,
+    ExecutionPlan,
     InvalidInput,
     Limit,
     PatternError,
@@ -38,6 +42,7 @@ from tek_planner import Hooks, read_hooks
 from tek_runner.inputs import UnreadableInput, read_input
 
 NO_PRESET = "none"
+_LETTERS = re.compile(r"[A-Z]+")
 
 
 @attrs.frozen
@@ -122,6 +127,7 @@ class _ManifestError(TekError, ValueError):
 
 def _policy(data: bytes, path: str) -> tuple[Policy, tuple[bytes, ...]]:
     try:
+        _check_keys(data)
         manifest = CODEC.loads(data, _Manifest)
         return _read(manifest), tuple(_key(key, f"keys[{i}]") for i, key in enumerate(manifest.keys))
     except DecodeError as error:
@@ -131,6 +137,22 @@ def _policy(data: bytes, path: str) -> tuple[Policy, tuple[bytes, ...]]:
     line, column, text = place_in_json(data, where)
     message = f"{where}: {problem}" if where else problem
     raise InvalidInput((Diagnostic(path, line, column, message, help_, text),))
+
+
+def _check_keys(data: bytes) -> None:
+    """Refuse an object that names a key twice: readers differ on which one counts."""
+
+    def once(pairs: list[tuple[str, object]]) -> None:
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _ManifestError("", f"the key {key!r} stands twice in one object", "keep one of the two")
+            seen.add(key)
+
+    with suppress(
+        json.JSONDecodeError, UnicodeDecodeError, RecursionError
+    ):  # what is no JSON at all is told by the codec, with its place
+        json.loads(data, object_pairs_hook=once)
 
 
 def _read(manifest: _Manifest) -> Policy:
@@ -152,6 +174,10 @@ def _read(manifest: _Manifest) -> Policy:
                 permits.append(attrs.evolve(permit, subject=(*permit.subject, f"layer:{name}")))
     task = _limit(manifest.budgets.task, "budgets.task")
     queues = _object(manifest.budgets.queues, "budgets.queues")
+    for letter in queues:
+        if not _LETTERS.fullmatch(letter):
+            help_ = "name a queue by its capital letters, as in Queue A"
+            raise _ManifestError(f"budgets.queues.{letter}", "is not a queue's letter", help_)
     return Policy(
         preset=manifest.preset,
         permits=tuple(permits),
@@ -161,6 +187,18 @@ def _read(manifest: _Manifest) -> Policy:
         queues=tuple((letter, _limit(value, f"budgets.queues.{letter}")) for letter, value in queues.items()),
         agents=tuple(agents),
     )
+
+
+def check_queues(config: Config, plan: ExecutionPlan) -> None:
+    """Refuse a ceiling for a queue that the plan does not have: it would bound nothing. Raises ``InvalidInput``."""
+    letters = dict.fromkeys(queue.letter for queue in plan.queues)
+    for letter, _ in config.policy.queues:
+        if letter not in letters and config.directory is not None:
+            path = config.directory / "manifest.json"
+            line, column, text = place_in_json(read_input(path, "configuration file"), f"budgets.queues.{letter}")
+            message = f"budgets.queues.{letter}: the plan has no Queue {letter}"
+            help_ = f"its queues are {', '.join(letters)}" if letters else "it has no queues at all"
+            raise InvalidInput((Diagnostic(str(path), line, column, message, help_, text),))
 
 
 def _object(value: Any, where: str) -> dict[str, Any]:

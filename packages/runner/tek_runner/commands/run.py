@@ -15,7 +15,7 @@ from tek_abi import Limit, QuantityError, TaskResult, parse_limit
 from tek_effects_proc import open_sandbox
 from tek_executor import Graph, Options
 from tek_kernel import utc_now
-from tek_runner.config import load_config
+from tek_runner.config import check_queues, load_config
 from tek_runner.console import Console, printable
 from tek_runner.examples import examples
 from tek_runner.exits import Exit, exit_of
@@ -112,6 +112,7 @@ def command(
     policy = operator_policy(config, allow, budget)
     if policy.preset == "unconfined" and sandbox != "off":
         raise click.UsageError("the preset unconfined grants everything; say --sandbox=off with it to mean it")
+    check_queues(config, plan)
     options = Options(workers, fail_fast, select(plan, only))
     Graph(plan, options.selected)
     confine = sandbox != "off" and needs_sandbox(plan, agent_of(policy, dry_run), options.selected)
