@@ -42,13 +42,15 @@ def test_a_denial_for_want_of_budget_has_the_numbers() -> None:
 def test_a_budget_that_runs_out_midway_is_a_denial_and_no_failure(account: str, code: str) -> None:
     exhausted = BudgetExhausted("io", 10, 4, 0, 7, account)
 
-    error = exception_for(Failed(Failure("budget-exhausted", "wrote more than 10 bytes", exhausted)))
+    error = exception_for(
+        Failed(Failure("budget-exhausted", "wrote more than 10 bytes", exhausted, grant="--budget io=11"))
+    )
 
     assert isinstance(error, BudgetDenied)
     assert not isinstance(error, EffectFailed)
     assert error.reason.code == code
     assert error.exhausted is exhausted
-    assert str(error) == f"wrote more than 10 bytes\n  to grant it: a larger io in the Budget of the {account}"
+    assert str(error) == "wrote more than 10 bytes\n  to grant it: --budget io=11"
 
 
 @pytest.mark.parametrize(

@@ -177,3 +177,56 @@ def test_every_help_has_examples_and_is_instant() -> None:
         capture_output=True, check=True, text=True,
     ).stderr  # fmt: skip
     assert not re.search(r"\| +(?:cattrs|orjson|httpcore|tek_abi|tek_kernel)\b", loaded)
+
+
+def test_a_paused_run_names_the_tasks_that_were_cut_short(tmp_path: Path) -> None:
+    plan(tmp_path, queue(task(1, "sleep 60"), task(2, "echo never", "Needs: `TASK-001`")))
+    child = subprocess.Popen(
+        [TEK_RUNNER, "run", "--json"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 30
+    while not any(b'"effect.intent"' in path.read_bytes() for path in tmp_path.glob("runs/*/ledger.jsonl")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+    child.send_signal(signal.SIGTERM)
+    answer = json.loads(child.communicate(timeout=30)[0])
+
+    assert answer["status"] == "paused"
+    assert [(r["task"], r["status"]) for r in answer["results"]] == [
+        ("TASK-001", "cancelled"),
+        ("TASK-002", "cancelled"),
+    ]
+    kept = json.loads((Path(answer["run_dir"]) / "run.json").read_text())
+    assert [(r["task"], r["status"]) for r in kept["results"]] == [("TASK-001", "error"), ("TASK-002", "error")]
+
+
+@pytest.mark.parametrize(("fields", "manifest", "grant"), [
+    (("Budget: `io=10`",), None, "- Budget: `io=11` under TASK-001"),
+    ((), {"budgets": {"task": "io=10"}}, "io=11 in budgets.task of config/manifest.json"),
+    ((), {"budgets": {"queues": {"A": "io=10"}}}, "io=11 in budgets.queues.A of config/manifest.json"),
+])  # fmt: skip
+def test_a_spent_budget_names_what_bounds_it(
+    tmp_path: Path, fields: tuple[str, ...], manifest: object, grant: str
+) -> None:
+    plan(tmp_path, queue(task(1, "printf 0123456789", *fields)), manifest=manifest)
+    assert tek("run", cwd=tmp_path).code == 0
+
+    plan(tmp_path, queue(task(1, "printf 0123456789x", *fields)), manifest=manifest)
+    answer = tek("run", cwd=tmp_path)
+    assert answer.code == 3
+    assert f"to grant it: {grant}" in answer.out
+
+
+@pytest.mark.parametrize("manifest", [
+    {"budgets": {"queues": {"a": "io=1"}}}, {"budgets": {"queues": {"ZZ": "io=1"}}},
+    '{"preset": "read-only",\n "preset": "unconfined"}',
+])  # fmt: skip
+def test_a_ceiling_of_nothing_and_a_repeated_key_are_refused(tmp_path: Path, manifest: object) -> None:
+    plan(tmp_path, queue(task(1, "echo x >made")), manifest=manifest)
+
+    answer = tek("run", cwd=tmp_path)
+
+    assert answer.code == 2
+    assert "manifest.json:" in answer.err
+    assert not (tmp_path / "made").exists()

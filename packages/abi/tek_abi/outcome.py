@@ -52,13 +52,15 @@ class Denial:
 class Failure:
     """Why an effect that was granted did not succeed. ``code`` is stable (``not-found``, ``timeout``, ...).
 
-    ``unknown`` is set where nobody can say whether it happened: a retry would be in doubt.
+    ``unknown`` is set where nobody can say whether it happened: a retry would be in doubt. ``grant`` is the line or
+    flag that would have given what was ``exhausted``.
     """
 
     code: str
     message: str
     exhausted: BudgetExhausted | None = None
     unknown: bool = False
+    grant: str = ""
 
 
 @attrs.frozen

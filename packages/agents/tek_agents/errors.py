@@ -98,10 +98,9 @@ def exception_for(outcome: Denied | Failed | Cancelled) -> Exception:
     match outcome:
         case Denied(reason):
             return EffectDenied(reason) if reason.exhausted is None else BudgetDenied(reason, reason.exhausted)
-        case Failed(Failure(_, message, BudgetExhausted() as exhausted)):
+        case Failed(Failure(_, message, BudgetExhausted() as exhausted) as error):
             code: DenialCode = "budget" if exhausted.account == "task" else "ceiling"
-            grant = f"a larger {exhausted.dimension} in the Budget of the {exhausted.account}"
-            denial = Denial(code, message, "budget", grant, exhausted)
+            denial = Denial(code, message, "budget", error.grant, exhausted)
             return BudgetDenied(denial, exhausted)
         case Failed(error):
             return _BY_CODE.get(error.code, EffectFailed)(error)

@@ -33,7 +33,7 @@ from tek_abi import (
 )
 from tek_abi.canonical import check_value
 from tek_kernel.clock import Stopwatch
-from tek_kernel.decide import Admitted, Decider, Refused, Scope
+from tek_kernel.decide import Admitted, Decider, Refused, Scope, budget_grant
 from tek_kernel.effect import Cancel, Context, EffectCancelled, EffectError, EffectRefused, SideEffect
 from tek_kernel.invariants import holds
 from tek_kernel.ledger import Ledger, StorageFailed
@@ -161,7 +161,10 @@ class Broker:
         if isinstance(outcome, Failed) and outcome.error.exhausted is not None:
             exhausted = _explained(outcome.error.exhausted, admitted)
             message = outcome.error.message
-            outcome = Failed(attrs.evolve(outcome.error, message=f"{message} ({exhausted})", exhausted=exhausted))
+            grant = budget_grant(exhausted, admitted.scope)
+            outcome = Failed(
+                attrs.evolve(outcome.error, message=f"{message} ({exhausted})", exhausted=exhausted, grant=grant)
+            )
         entry = EffectOutcome(admitted.intent.position, outcome, charged, result.value_digest, result.obs)
         return Settled(self._ledger.append(entry), entry, result.answer)
 

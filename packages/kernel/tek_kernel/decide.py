@@ -7,6 +7,7 @@ the counts of uses. DESIGN invariant 1 rests on it: an effect is applied only wi
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -14,8 +15,10 @@ import attrs
 from tek_abi import (
     Access,
     Bound,
+    BudgetExhausted,
     Codec,
     Denial,
+    Dimension,
     EffectEnvelope,
     EffectIntent,
     ExecutionPlan,
@@ -44,6 +47,8 @@ class Scope:
 
     authority: TaskAuthority
     account: Account
+    raised_by: Callable[[str, Dimension], str] = lambda account, dimension: ""
+    """What line or flag bounds an account in a dimension, as ``- Budget:`` under something, or a setting."""
 
 
 @attrs.frozen
@@ -97,7 +102,30 @@ class Scopes:
     def task(self, queue: Queue, task: Task, agent: str) -> Scope:
         """Return the scope of one task, with its account still full."""
         account = Account("task", self.task_limit(queue, task), self.queue(queue))
-        return Scope(self._authority.for_task(self._plan, queue, task, agent), account)
+        authority = self._authority.for_task(self._plan, queue, task, agent)
+        return Scope(authority, account, lambda name, dimension: self._bound_by(queue, task, name, dimension))
+
+    def _bound_by(self, queue: Queue, task: Task, account: str, dimension: Dimension) -> str:
+        """Return where the bound of an account stands: the tightest of those that hold."""
+        settings: dict[str, tuple[str, Limit]] = {
+            "task": ("budgets.task of config/manifest.json", self._policy.task_max),
+            "queue": (f"budgets.queues.{queue.letter} of config/manifest.json", self._policy.queue_limit(queue.letter)),
+            "run": ("--budget", self._policy.run),
+        }
+        setting, operators = settings[account]
+        levels = (
+            (task.id, task.budget),
+            (queue.name.partition(" —")[0], queue.budget),
+            ("the document", self._plan.budget),
+        )
+        asked = levels[("task", "queue", "run").index(account) :]
+        owner, bound = next(
+            ((who, limit[dimension]) for who, limit in asked if limit[dimension] is not None), ("", None)
+        )
+        most = operators[dimension]
+        if isinstance(most, int) and not (isinstance(bound, int) and bound < most):
+            return setting
+        return f"- Budget: under {owner or task.id}"
 
 
 class Decider:
@@ -147,7 +175,7 @@ class Decider:
             reservation = scope.account.reserve(_within_caveats(cost, grants), share)
         except Exhausted as error:
             code = "budget" if error.detail.account == "task" else "ceiling"
-            grant = _budget_grant(error, scope.authority.subject.task)
+            grant = budget_grant(error.detail, scope)
             return _refused(position, envelope, Denial(code, str(error), "budget", grant, error.detail))  # type: ignore[arg-type]  # both words are codes
         scope.authority.use(grants)
         permit = digest([self._codec.encode(grant.permit) for grant in grants])
@@ -204,10 +232,13 @@ def _within_caveats(cost: Cost, grants: tuple[Grant, ...]) -> Cost:
     return attrs.evolve(cost, most=cost.most.narrow(Limit(io=cap)))
 
 
-def _budget_grant(error: Exhausted, task: str) -> str:
-    detail = error.detail
-    needed = detail.spent + detail.requested
-    if detail.account == "run":
-        return f"--budget {detail.dimension}={needed}"
-    owner = task if detail.account == "task" else "the queue"
-    return f"- Budget: `{detail.dimension}={needed}` under {owner}"
+def budget_grant(detail: BudgetExhausted, scope: Scope) -> str:
+    """Return the line or flag that would grant what was refused."""
+    needed = f"{detail.dimension}={detail.spent + detail.requested}"
+    if detail.account not in ("task", "queue", "run"):
+        return f"a request that reserves {needed}"
+    where = scope.raised_by(detail.account, detail.dimension)
+    if where.startswith("--"):
+        return f"{where} {needed}"
+    line, _, owner = where.partition(" under ")
+    return f"{line} `{needed}` under {owner}" if owner else f"{needed} in {where}"

@@ -23,6 +23,7 @@ from tek_abi import (
     Failed,
     Instant,
     Ok,
+    PlanEntry,
     Queue,
     Task,
     TaskEnded,
@@ -59,12 +60,15 @@ class Projection:
         self._codec = codec
         self._blobs = blobs
         self._tasks: dict[str, tuple[Queue, Task]] = {task.id: (queue, task) for queue, task in plan.tasks()}
+        self._selected: frozenset[str] = frozenset()
         self._open: dict[str, _Open] = {}
         self._results: dict[str, tuple[str, str, Any]] = {}
 
     def take(self, entry: Entry, at: Instant) -> None:
         """Follow one entry of the ledger."""
         match entry:
+            case PlanEntry():
+                self._selected = frozenset(entry.selected)
             case TaskStarted(task, agent):
                 self._open.setdefault(task, _Open(agent))
             case EffectIntent() if entry.envelope.effect == Exec.effect and entry.allow:
@@ -140,10 +144,10 @@ class Projection:
     def results(self) -> Iterator[dict[str, Any]]:
         """Yield each task's result in plan order, as ``run.json`` has it."""
         for queue, task in self._plan.tasks():
-            found = self._results.get(task.id)
-            if found is None:
+            if self._selected and task.id not in self._selected:
                 continue
-            status, agent, detail = found
+            # What never ended was cut short by an interrupt.
+            status, agent, detail = self._results.get(task.id, ("cancelled", self._started_by(task.id), None))
             result: dict[str, Any] = {"task": task.id, "queue": queue.name, "agent": agent}
             result["status"] = _STATUS.get(status, "error")
             if isinstance(detail, str):
@@ -153,6 +157,9 @@ class Projection:
             if status not in _STATUS:
                 result["detail"] = status
             yield result
+
+    def _started_by(self, task: str) -> str:
+        return self._open[task].agent if task in self._open else ""
 
     def finish(self, ok: bool, started: Instant, ended: Instant) -> None:
         """Write ``run.json``."""

@@ -31,6 +31,8 @@ from tek_runner.inputs import load_source
 def command(source: Path | None, agents: bool, effects: bool, as_json: bool) -> None:
     """List the tasks of SOT (sot.md where it is left out), or the installed agents or effects."""
     rows: list[dict[str, object]]
+    if agents and effects:
+        raise click.UsageError("ask for --agents or --effects, one at a time")
     if agents:
         rows = [{"agent": name} for name in AgentRegistry().names()]
     elif effects:

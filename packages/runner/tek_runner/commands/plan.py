@@ -43,6 +43,8 @@ def command(
     sot: Path | None, sot_option: Path | None, out: Path | None, config_dir: Path | None, as_json: bool
 ) -> None:
     """Read SOT (sot.md where it is left out) and show what would run, in which order, asking for what."""
+    if sot is not None and sot_option is not None:
+        raise click.UsageError("name the source once: as SOT, or with --sot")
     path = sot or sot_option or Path("sot.md")
     source = load_source(path, utc_now())
     for warning in source.warnings:

@@ -104,6 +104,8 @@ def command(
     preset workspace-write, or config/manifest.json, and --allow. Everything stands in the run's ledger.
 
     """
+    if source is not None and plan_option is not None:
+        raise click.UsageError("name the plan once: as SOT, as PLAN, or with --plan")
     loaded = load_source(source or plan_option or Path("sot.md"), utc_now(), workspace and _directory(workspace))
     config = load_config(config_directory(loaded, config_dir), config_dir is not None)
     plan, hook_warnings = with_hooks(loaded.plan, config)
@@ -141,6 +143,7 @@ def command(
         if confined is not None:
             confined.close()
     if as_json:
+        results += _cancelled(session, finished)
         with suppress(BrokenPipeError):
             _print_json(session, finished, results)
     else:
@@ -162,6 +165,16 @@ def _level(session: Session) -> str:
     if session.level == OFF:
         return "commands are NOT confined by the OS, only checked before they start"
     return f"commands are confined by the OS ({session.level})"
+
+
+def _cancelled(session: Session, finished: Finished) -> list[TaskResult]:
+    """Return a result for each task that was to run and never ended, which an interrupt alone brings about."""
+    choose, selected = agent_of(session.policy, session.dry_run), session.options.selected
+    return [
+        TaskResult(task.id, queue.name, choose(task), "cancelled", "the run was interrupted")
+        for queue, task in session.plan.tasks()
+        if task.id not in finished.statuses and (not selected or task.id in selected)
+    ]
 
 
 def _print_json(session: Session, finished: Finished, results: list[TaskResult]) -> None:
