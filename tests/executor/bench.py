@@ -77,12 +77,23 @@ class Look(Request[str]):
 
 @attrs.frozen
 class Act(Request[str]):
-    """A side effect that must happen once. ``io`` is what it reserves at least and at most."""
+    """A side effect that must happen once. ``io`` is what it reserves at least and at most, and uses if not told."""
 
     effect: ClassVar[str] = "test.act"
     output: ClassVar[Any] = str
     name: str
     io: int = 0
+    used: int | None = None
+
+
+@attrs.frozen
+class Draw(Request[str]):
+    """A read that reserves as much as it may have, and uses ``used`` of it."""
+
+    effect: ClassVar[str] = "test.draw"
+    output: ClassVar[Any] = str
+    name: str
+    used: int = 0
 
 
 @attrs.frozen
@@ -114,7 +125,11 @@ class _Scripted(Effect[Any]):
         return (Access(request.effect, request.effect, request.name),)
 
     def apply(self, request: Any, context: Context) -> Applied:
-        return Applied(self._act(request.name, context), Budget(io=getattr(request, "io", 0)))
+        return Applied(self._act(request.name, context), Budget(io=self.used(request)))
+
+    def used(self, request: Any) -> int:
+        """Return the bytes that a request moves."""
+        return 0
 
 
 class LookEffect(_Scripted):
@@ -141,10 +156,25 @@ class ActEffect(_Scripted):
     def cost(self, request: Any) -> Cost:
         return Cost(Budget(io=request.io), Limit(ms=0, tokens=0, io=request.io))
 
+    def used(self, request: Any) -> int:
+        return int(request.io if request.used is None else request.used)
+
+
+class DrawEffect(_Scripted):
+    """``test.draw``."""
+
+    request: ClassVar[type[Any]] = Draw
+
+    def cost(self, request: Any) -> Cost:
+        return Cost(Budget(), Limit(ms=0, tokens=0))
+
+    def used(self, request: Any) -> int:
+        return int(request.used)
+
 
 def effects(act: Deed = echo) -> Registry:
     """Return the scripted effects over one act."""
-    return Registry((LookEffect(act), ActEffect(act), GlanceEffect(act)))
+    return Registry((LookEffect(act), ActEffect(act), DrawEffect(act), GlanceEffect(act)))
 
 
 @attrs.define
@@ -208,6 +238,30 @@ class MemoryFile:
 
     def sync(self) -> None:
         """Nothing is ever lost here."""
+
+
+class TellingFile(MemoryFile):
+    """A ledger's file that tells what stands in it; with ``group=False`` a line is there as soon as it is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._grown = threading.Condition()
+
+    def write(self, data: bytes) -> None:
+        """Append, and tell."""
+        with self._grown:
+            super().write(data)
+            self._grown.notify_all()
+
+    def wait(self, *words: str) -> None:
+        """Return once a line holds all the words."""
+        parts = [word.encode() for word in words]
+
+        def there() -> bool:
+            return any(all(part in line for part in parts) for line in bytes(self.data).splitlines())
+
+        with self._grown:
+            assert self._grown.wait_for(there, WAIT), f"no line holds {words}"
 
 
 @attrs.frozen
@@ -297,9 +351,11 @@ class Bench:
                 else RunClosed(summary.status, summary, replay_hash.hex())
             )
         finally:
-            ledger.close()
-            left = set(threading.enumerate()) - before
-            assert not [t for t in left if t.name.startswith("tek-")], left
+            try:
+                ledger.close()
+            finally:
+                left = set(threading.enumerate()) - before
+                assert not [t for t in left if t.name.startswith("tek-")], left
         data = bytes(self.storage.data)
         self._replay(data, codec, replay_hash.hex(), end)
         return Ran(end, data, replay_hash.hex(), started)

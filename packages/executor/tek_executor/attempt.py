@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import attrs
@@ -19,6 +20,14 @@ class Flight:
     admitted: Admitted
     racing: bool = False
     cancel: Cancel = attrs.field(factory=Cancel)
+    _taken: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+
+    def take(self) -> bool:
+        """Return whether the caller is the first to take this request, be it to apply it or to end it unapplied.
+
+        Any thread may ask; a cancelled request that no worker has taken need not wait for one.
+        """
+        return self._taken.acquire(blocking=False)
 
     @property
     def side_effect(self) -> SideEffect:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from tek_abi import Asked, Budget, Cancelled, Decision, Failed, Path
+from tek_abi import Asked, Cancelled, Decision, Failed, Path
 from tek_executor.attempt import Attempt, Flight, Parked
 from tek_kernel import Broker, Busy, Ledger, Refused, Result, Scopes, Settled, SideEffect
 
@@ -91,11 +91,7 @@ class Pipeline:
         moved = False
         while self._to_dispatch and self._to_dispatch[0][0] <= self._ledger.synced:
             moved = True
-            flight = self._to_dispatch.popleft()[1]
-            if flight.cancel.cancelled:
-                self.settle(flight, Result(Cancelled(flight.cancel.by), Budget()))
-            else:
-                self._submit(flight)
+            self._submit(self._to_dispatch.popleft()[1])
         while self._to_deliver and self._to_deliver[0][0] <= self._ledger.synced:
             moved = True
             _, attempt, path, settled = self._to_deliver.popleft()

@@ -14,6 +14,7 @@ import attrs
 from tek_abi import (
     Asked,
     Assignment,
+    Budget,
     Cancelled,
     Decision,
     Drive,
@@ -126,6 +127,7 @@ class Scheduler:
             for attempt in self._active:
                 for flight in attempt.flights.values():
                     flight.cancel.cancel("storage")
+                    flight.take()  # what waits for a worker never starts, for nothing could record it
             self._workers.close()
         return RunEnd(self._statuses, self._interrupted)
 
@@ -194,7 +196,7 @@ class Scheduler:
         attempt.work.record.race(position, won.winner)
         for path in won.lost:
             if path in attempt.flights:
-                attempt.flights[path].cancel.cancel("race")
+                self._cancel(attempt.flights[path], "race")
             elif path not in attempt.refused:
                 # A loser that never came to an intent gets no outcome: it is lost at once.
                 self._pipeline.forget(attempt, path)
@@ -279,5 +281,11 @@ class Scheduler:
         attempt.drive.close()
         self._pipeline.forget(attempt)
         for flight in attempt.flights.values():
-            flight.cancel.cancel(why)
+            self._cancel(flight, why)
         self._finish_stopped(attempt)
+
+    def _cancel(self, flight: Flight, why: str) -> None:
+        """Tell a request's effect to stop; where none has started, the request ends here and now."""
+        flight.cancel.cancel(why)
+        if flight.take():
+            self._applied(flight, Result(Cancelled(why), Budget()))

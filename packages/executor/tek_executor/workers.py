@@ -14,10 +14,11 @@ MOST_THREADS = 64
 
 
 class Workers:
-    """Threads that apply admitted requests in the order they come: ``count`` of them, and one more for each request
-    in a race that finds none free, for a race that waits for its own loser would never be won.
+    """Threads that apply admitted requests in the order they come.
 
-    ``done`` is called on a worker's thread with each result, ``failed`` if storage gave up.
+    There are ``count`` of them, and one more for each request in a race that finds none free, for a race that waits
+    for its own loser would never be won. ``done`` is called on a worker's thread with each result, ``failed`` if
+    storage gave up.
     """
 
     def __init__(
@@ -68,10 +69,11 @@ class Workers:
                 self._free -= 1
                 self._waiting -= 1
             try:
-                result = self._broker.apply(flight.admitted, flight.cancel)
+                result = self._broker.apply(flight.admitted, flight.cancel) if flight.take() else None
             except StorageFailed as failure:
                 self._failed(failure)
                 return
             with self._lock:
                 self._free += 1
-            self._done(flight, result)
+            if result is not None:
+                self._done(flight, result)
