@@ -12,14 +12,18 @@ import pytest
 from tek_abi import Codec, MemoryBlobs
 from tek_kernel import LedgerInvalid, ReplayMismatch, verify
 from tek_kernel.ledger import ZEROS, compose
-from tests.kernel.ledger_world import small
+from tests.kernel.ledger_world import World, small
 
 WORLD = small()
 Bodies = list[dict[str, Any]]
 
 
+def parsed(world: World) -> Bodies:
+    return [json.loads(line) for line in world.lines]
+
+
 def bodies() -> Bodies:
-    return [json.loads(line) for line in WORLD.lines]
+    return parsed(WORLD)
 
 
 def chained(lines: Bodies) -> bytes:
@@ -104,7 +108,62 @@ def time_goes_back(lines: Bodies) -> int:
     return 5
 
 
+def decided(lines: Bodies, subject: str, after: str = "task.started") -> int:
+    at = first(lines, after)
+    position = [lines[at]["task"], 1]
+    lines.insert(at + 1, {**lines[at], "kind": "decision", "position": position, "subject": subject, "value": None})
+    for name in ("task", "agent", "attempt", "progress"):
+        lines[at + 1].pop(name, None)
+    return at + 1
+
+
+def timeout_without_a_limit(lines: Bodies) -> int:
+    return decided(lines, "timeout")
+
+
+def decision_on_nothing_known(lines: Bodies) -> int:
+    return decided(lines, "whim")
+
+
+def end_after_an_interrupt(lines: Bodies) -> int:
+    task = lines[first(lines, "task.started")]["task"]
+    decided(lines, "interrupt")
+    return first(lines, "task.ended", f'"task": "{task}"')
+
+
+def attempt_without_a_retry(lines: Bodies) -> int:
+    at = first(lines, "task.started")
+    ended = first(lines, "task.ended", json.dumps(lines[at]["task"]))
+    lines.insert(ended, {**lines[at], "attempt": 2})
+    return ended
+
+
+def ended_without_a_start(lines: Bodies) -> int:
+    task = lines[first(lines, "task.started")]["task"]
+    lines[:] = [
+        line
+        for line in lines
+        if not (line.get("task") == task and line["kind"] == "task.started")
+        and not (isinstance(line.get("position"), list) and line["position"][0] == task)
+    ]
+    at = first(lines, "task.ended", json.dumps(task))
+    lines[at]["attempts"] = 0
+    return at
+
+
+def another_denial(lines: Bodies) -> int:
+    at = first(lines, "effect.outcome", "denied")
+    lines[at]["outcome"]["reason"]["message"] = "something else"
+    return at
+
+
 LIES = [
+    timeout_without_a_limit,
+    decision_on_nothing_known,
+    end_after_an_interrupt,
+    attempt_without_a_retry,
+    ended_without_a_start,
+    another_denial,
     second_outcome,
     no_intent,
     other_args,
