@@ -18,7 +18,20 @@ from tek_abi import Assignment, TaskReport
 from tek_agents import gather, race
 from tek_executor import Options
 from tek_kernel import Context, DirectSink, GroupCommit, ReplayMismatch, StorageFailed, redrive
-from tests.executor.bench import _CODEC, WAIT, Act, Bench, Gates, Look, MemoryFile, TellingFile, effects, plan, task
+from tests.executor.bench import (
+    _CODEC,
+    WAIT,
+    Act,
+    Bench,
+    Gates,
+    Glance,
+    Look,
+    MemoryFile,
+    TellingFile,
+    effects,
+    plan,
+    task,
+)
 from tests.executor.test_scheduler import beside
 
 _T1, _T2 = "TASK-001", "TASK-002"
@@ -61,6 +74,19 @@ class TestRaces:
             gates.release("ends", "held 1", "held 2")
 
         assert beside(Bench(plan(task(1)), holding, act=gates, options=_ONE), script).end.statuses == {_T1: "ok"}
+
+    def test_a_loser_that_has_ended_within_the_step_is_not_ended_again(self) -> None:
+        async def quick() -> str:
+            await Glance("first")
+            return await Glance("second")
+
+        async def racing(assignment: Assignment) -> TaskReport:
+            for _ in range(20):
+                await race(quick(), Glance("lost"), Act("lost too"))
+            return TaskReport()
+
+        for _ in range(5):
+            assert Bench(plan(task(1)), racing).run().end.statuses == {_T1: "ok"}
 
     def test_a_gather_alone_starts_no_more_threads_than_workers(self) -> None:
         names: set[str] = set()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import threading
+from collections.abc import Callable
 
 import pytest
 
-from tek_kernel import GroupCommit, StorageFailed
+from tek_kernel import DirectSink, GroupCommit, StorageFailed
 
 
 class Slow:
@@ -36,6 +37,19 @@ class Full(Slow):
 class Broken(Slow):
     def sync(self) -> None:
         raise OSError(errno.EIO, "Input/output error")
+
+
+class Raising(Slow):
+    """Storage that raises, once the gate is open, what no one expects of storage."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    def sync(self) -> None:
+        self.entered.set()
+        assert self.gate.wait(20)
+        raise self.error
 
 
 def line(seq: int) -> bytes:
@@ -121,6 +135,48 @@ def test_failing_storage_is_told_and_raised_at_close(storage: Slow) -> None:
     with pytest.raises(StorageFailed):
         sink.close()
     assert sink.synced == -1
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a defect"), MemoryError(), OSError(5, "EIO"), SystemExit(1)])
+def test_whatever_storage_raises_reaches_everyone_who_waits(error: BaseException) -> None:
+    storage, told = Raising(error), threading.Event()
+    sink = GroupCommit(storage, told.set)
+    sink.push(0, line(0))
+    sink.sync(0)
+    assert storage.entered.wait(20)
+
+    def write() -> None:
+        for seq in range(1, 101):
+            sink.push(seq, b"x" * 65_535 + b"\n")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    writer.join(0.05)
+    assert writer.is_alive(), "a writer waits for room"
+    storage.gate.set()
+
+    writer.join(20)
+    assert not writer.is_alive()
+    assert told.wait(20)
+    with pytest.raises(StorageFailed) as caught:
+        sink.close()
+    assert caught.value.cause is error
+    assert (sink.synced, sink.failure) == (-1, caught.value)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a defect"), MemoryError(), OSError(5, "EIO")])
+def test_a_direct_sink_says_that_storage_failed_whatever_it_raised(error: Exception) -> None:
+    storage = Raising(error)
+    storage.gate.set()
+    sink = DirectSink(storage)
+    sink.push(0, line(0))
+    uses: list[Callable[[], None]] = [lambda: sink.sync(0), lambda: sink.push(1, line(1)), sink.close]
+    for use in uses:
+        with pytest.raises(StorageFailed) as caught:
+            use()
+        assert caught.value.cause is error
+    assert sink.synced == -1
+    assert storage.written == [line(0)]
 
 
 def test_closing_twice_is_closing_once() -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from tek_abi import Asked, Cancelled, Decision, Failed, Path
+from tek_abi import Asked, Decision, Path
 from tek_executor.attempt import Attempt, Flight, Parked
-from tek_kernel import Broker, Busy, Ledger, Refused, Result, Scopes, Settled, SideEffect
+from tek_kernel import Broker, Busy, Ledger, Refused, Result, Scopes, Settled, left_in_doubt
 
 
 class Pipeline:
@@ -55,6 +55,7 @@ class Pipeline:
             return
         flight = attempt.flights[path] = Flight(attempt, path, decided, parked.racing)
         if decided.effect.inline:
+            flight.take()  # it ends here, before anybody can cancel it
             self.settle(flight, self._broker.apply(decided, flight.cancel))
         elif flight.is_read:
             self._submit(flight)
@@ -77,7 +78,7 @@ class Pipeline:
         attempt, intent = flight.attempt, flight.admitted.intent
         settled = self._broker.settle(flight.admitted, result)
         attempt.work.record.effect(intent.position, intent.envelope, settled.entry.outcome, settled.entry.value_digest)
-        attempt.work.in_doubt |= _is_unknown(flight, settled)
+        attempt.work.in_doubt |= left_in_doubt(flight.admitted, settled.entry.outcome)
         durable = -1 if flight.is_read else settled.seq
         if durable >= 0:
             self._ledger.sync(durable)
@@ -103,15 +104,3 @@ class Pipeline:
     def forget(self, attempt: Attempt, path: Path | None = None) -> None:
         """Drop parked requests of an attempt: one, or all."""
         self._parked = deque(p for p in self._parked if p.attempt is not attempt or path not in (None, p.path))
-
-
-def _is_unknown(flight: Flight, settled: Settled) -> bool:
-    if flight.side_effect is not SideEffect.ONCE:
-        return False
-    match settled.entry.outcome:
-        case Failed(error):
-            return error.unknown
-        case Cancelled(_, unknown):
-            return unknown
-        case _:
-            return False

@@ -25,7 +25,7 @@ from tek_kernel.effect import (
 from tek_kernel.ledger import DirectSink, GroupCommit, Ledger, Sink, Storage, StorageFailed
 from tek_kernel.lines import LedgerInvalid, Line, read_lines
 from tek_kernel.plain_text import said, short
-from tek_kernel.redrive import AgentHost, redrive, shares, timed_out
+from tek_kernel.redrive import AgentHost, left_in_doubt, redrive, shares, timed_out
 from tek_kernel.registry import DuplicateEffect, Registry, UnknownEffect
 from tek_kernel.replay_hash import ReplayHash, TaskRecord, plan_digest, policy_digest
 from tek_kernel.signature import Verifier, sign
@@ -79,6 +79,7 @@ __all__ = [
     "Verification",
     "Verifier",
     "core_effects",
+    "left_in_doubt",
     "plan_digest",
     "policy_digest",
     "read_lines",

@@ -58,7 +58,7 @@ class StorageFailed(TekError, OSError):
     safe. ``cause`` is the OS's word.
     """
 
-    def __init__(self, cause: Exception) -> None:
+    def __init__(self, cause: BaseException) -> None:
         super().__init__(getattr(cause, "errno", None), getattr(cause, "strerror", None) or str(cause))
         self.cause = cause
 
@@ -161,8 +161,8 @@ class GroupCommit:
                     self._storage.write(b"".join(lines))
                 if sync:
                     self._storage.sync()
-            except Exception as error:
-                # Whatever storage raises: those who wait for it must hear that it will do no more.
+            except BaseException as error:
+                # Whatever storage raises ends this thread, and those who wait for it must hear that it does no more.
                 with self._lock:
                     self.failure = StorageFailed(error)
                     self._lock.notify_all()

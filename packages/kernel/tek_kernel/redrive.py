@@ -24,6 +24,7 @@ from tek_abi import (
     EffectIntent,
     EffectOutcome,
     Event,
+    Failed,
     Ok,
     Outcome,
     Path,
@@ -42,6 +43,7 @@ from tek_abi.quantity import show_duration
 from tek_kernel.account import Busy
 from tek_kernel.authority import Authority
 from tek_kernel.decide import Admitted, Decider, Refused, Scope, Scopes
+from tek_kernel.effect import SideEffect
 from tek_kernel.lines import LedgerInvalid, Line, read_lines
 from tek_kernel.registry import Registry
 from tek_kernel.signature import NO_KEYS, Verifier
@@ -83,12 +85,13 @@ class _Attempt:
     agent: str
     number: int
     scope: Scope
-    drive: Drive | None
+    drive: Drive
     waiting: dict[Path, tuple[Bound[Any], int]] = attrs.field(factory=dict)
     races: dict[Path, int] = attrs.field(factory=dict)
     open: dict[Path, tuple[Admitted | Refused, Bound[Any]]] = attrs.field(factory=dict)
     due: dict[Path, tuple[Outcome, Bound[Any]]] = attrs.field(factory=dict)
     stopped: str = ""
+    in_doubt: bool = False
     progress: int | None = None
     """Where the next attempt goes on, once this one has ended and is to be tried again."""
 
@@ -129,8 +132,7 @@ class Redrive:
                 self._end(line, line.entry)
             case RunPaused():
                 for attempt in self._attempts.values():
-                    if attempt.drive is not None:
-                        attempt.drive.close()
+                    attempt.drive.close()
             case _:
                 pass
 
@@ -162,7 +164,6 @@ class Redrive:
             raise _mismatch(line, position, "the agent cannot be started here", entry.agent, str(error)) from None
         attempt = _Attempt(entry.agent, entry.attempt, scope, Drive(coroutine, entry.progress))
         self._attempts[entry.task] = attempt
-        assert attempt.drive is not None
         self._note(attempt, attempt.drive.start())
 
     def _note(self, attempt: _Attempt, events: list[Event]) -> None:
@@ -174,7 +175,7 @@ class Redrive:
                 for path in event.lost:
                     # A loser that never came to an intent gets no outcome: it is lost at once.
                     attempt.waiting.pop(path, None)
-                    if path not in attempt.open and path not in attempt.due and attempt.drive is not None:
+                    if path not in attempt.open and path not in attempt.due:
                         self._note(attempt, attempt.drive.fail(path, self._host.exception(Cancelled("race"))))
 
     def _intent(self, line: Line, entry: EffectIntent) -> None:
@@ -210,9 +211,9 @@ class Redrive:
         decided, bound = attempt.open.pop(position.path)
         if isinstance(decided, Admitted):
             decided.scope.account.settle(decided.reservation, entry.usage)
-        if attempt.drive is None or attempt.stopped:
-            return
-        attempt.due[position.path] = entry.outcome, bound
+            attempt.in_doubt |= left_in_doubt(decided, entry.outcome)
+        if not attempt.stopped:
+            attempt.due[position.path] = entry.outcome, bound
 
     def _deliver(self, attempt: _Attempt) -> bool:
         """Give the agent the next outcome on record that it has not seen. Returns whether there was one.
@@ -220,7 +221,7 @@ class Redrive:
         A run delivers in the order of the lines, but later than they are written: once they are durable. When is
         seen only by what follows from it, so each waits here until a line needs it.
         """
-        if attempt.drive is None or attempt.stopped or attempt.drive.finished or not attempt.due:
+        if attempt.stopped or attempt.drive.finished or not attempt.due:
             return False
         path = next(iter(attempt.due))
         outcome, bound = attempt.due.pop(path)
@@ -236,6 +237,9 @@ class Redrive:
         attempt = self._attempts.get(entry.position.task)
         if attempt is None:
             return
+        if entry.position.attempt != attempt.number:
+            problem = "the decision is on another attempt than the one under way"
+            raise _mismatch(line, entry.position, problem, entry.position.attempt, attempt.number)
         if entry.subject == "race":
             while entry.position.path not in attempt.races and self._deliver(attempt):
                 pass
@@ -244,30 +248,40 @@ class Redrive:
                 raise _mismatch(line, entry.position, "another branch wins the race", entry.value, winner)
         elif entry.subject == "retry":
             self._retry(line, entry, attempt)
-        elif entry.subject in ("timeout", "interrupt") and not attempt.stopped:
-            attempt.stopped = entry.subject
-            if attempt.drive is not None:
-                attempt.drive.close()
+        elif entry.subject in ("timeout", "interrupt"):
+            self._cut(line, entry, attempt)
+
+    def _cut(self, line: Line, entry: Decision, attempt: _Attempt) -> None:
+        """End an attempt that was cut short, as only one can be whose agent had not ended."""
+        if attempt.stopped or attempt.drive.finished:
+            ended = attempt.stopped or self._host.conclude(attempt.drive)
+            raise _mismatch(line, entry.position, "the attempt had ended by itself", entry.subject, ended)
+        attempt.stopped = entry.subject
+        attempt.due.clear()
+        attempt.drive.close()
 
     def _retry(self, line: Line, entry: Decision, attempt: _Attempt) -> None:
         """Judge how an attempt ended that is to be tried again."""
-        if attempt.drive is None:
-            return
         because = entry.value.get("because") if isinstance(entry.value, dict) else None
-        if attempt.stopped == "timeout":
-            _, task = self._checker.tasks[entry.position.task]
-            status, report = timed_out(task)
-        else:
-            status, report = self._conclude(line, attempt, Position(entry.position.task, attempt.number, ()))
+        status, report = self._ending(line, attempt, entry.position)
         if (status, report.message) != ("failed", because):
             raise _mismatch(
                 line, entry.position, "the attempt ends differently", ("failed", because), (status, report.message)
             )
         attempt.progress = report.progress
 
+    def _ending(self, line: Line, attempt: _Attempt, position: Position) -> tuple[TaskStatus, TaskReport]:
+        """Return how an attempt ended: by its timeout, or as its agent ended it."""
+        _, task = self._checker.tasks[position.task]
+        if attempt.stopped == "interrupt":
+            raise _mismatch(line, position, "an interrupted attempt ends with its run", "run.paused", line.entry.kind)
+        ended = timed_out(task) if attempt.stopped else self._conclude(line, attempt, position)
+        if ended[0] == "failed" and attempt.in_doubt and not task.idempotent:
+            return "in_doubt", ended[1]
+        return ended
+
     def _conclude(self, line: Line, attempt: _Attempt, position: Position) -> tuple[TaskStatus, TaskReport]:
-        """Deliver what is left of an attempt's outcomes and return how it ended, as it must have."""
-        assert attempt.drive is not None
+        """Deliver what is left of an attempt's outcomes and return how its agent ended it, as it must have."""
         while self._deliver(attempt):
             pass
         if not attempt.drive.finished:
@@ -278,12 +292,10 @@ class Redrive:
     def _end(self, line: Line, entry: TaskEnded) -> None:
         attempt = self._attempts.pop(entry.task, None)
         self._task_scopes.pop(entry.task, None)
-        if attempt is None or attempt.drive is None or attempt.stopped:
+        if attempt is None:
             return
         position = Position(entry.task, attempt.number, ())
-        status, report = self._conclude(line, attempt, position)
-        if status == "failed" and entry.status == "in_doubt":
-            status = "in_doubt"
+        status, report = self._ending(line, attempt, position)
         if (status, report) != (entry.status, entry.report or TaskReport()):
             expected, actual = (entry.status, entry.report), (status, report)
             raise _mismatch(line, position, "the task ends differently", expected, actual)
@@ -292,6 +304,18 @@ class Redrive:
 def timed_out(task: Task) -> tuple[TaskStatus, TaskReport]:
     """Return how an attempt ends that took longer than its task may."""
     return "failed", TaskReport("failed", f"timed out after {show_duration(task.timeout or 0)}")
+
+
+def left_in_doubt(admitted: Admitted, outcome: Outcome) -> bool:
+    """Return whether nobody can say if an effect happened that must not happen twice."""
+    match outcome:
+        case Failed(error):
+            unknown = error.unknown
+        case Cancelled(_, unknown):
+            pass
+        case _:
+            return False
+    return unknown and admitted.effect.side_effect(admitted.request) is SideEffect.ONCE
 
 
 def _at(position: Position, path: Path) -> Position:

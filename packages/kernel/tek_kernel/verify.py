@@ -6,6 +6,7 @@ intent, digests that fit, blobs that are there, tasks that start before they end
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, BinaryIO
 
 import attrs
@@ -84,6 +85,8 @@ class Checker:
         self.plan = ExecutionPlan()
         self.policy = Policy()
         self.tasks: dict[str, tuple[Queue, Task]] = {}
+        self._unmet: Counter[str] = Counter()
+        """How many tasks of each name that ``Needs`` may use have not ended well."""
         self._entry: PlanEntry | None = None
         self._open: dict[str, _OpenTask] = {}
         self._ended: dict[str, TaskStatus] = {}
@@ -174,6 +177,13 @@ class Checker:
         self.plan = self._codec.decode(self._codec.unseal(entry.plan), ExecutionPlan, "plan")
         self.policy = self._codec.decode(self._codec.unseal(entry.policy), Policy, "policy")
         self.tasks = {task.id: (queue, task) for queue, task in self.plan.tasks()}
+        selected = frozenset(entry.selected)
+        self._unmet = Counter(
+            name
+            for queue, task in self.plan.tasks()
+            if not selected or task.id in selected
+            for name in _names(queue, task)
+        )
         digests = plan_digest(self.plan), policy_digest(self.policy)
         recorded = self.opened.plan_digest, self.opened.policy_digest
         _require(digests == recorded, line, "plan or policy do not have the digests of run.opened", recorded, digests)
@@ -194,6 +204,9 @@ class Checker:
             entry.attempt,
         )
         _require(not task.intents, line, f"{entry.task} starts again while requests are open")
+        queue, planned = self.tasks[entry.task]
+        unmet = next((need for need in (*planned.needs, *queue.needs) if self._unmet[need] > 0), None)
+        _require(unmet is None, line, f"{entry.task} starts before {unmet} has ended well")
         most = self.tasks[entry.task][1].retries + 1
         _require(entry.attempt <= most, line, "has more attempts than the plan allows", most, entry.attempt)
         _require(entry.attempt == 1 or task.cut == "retry", line, f"{entry.task} starts again without a decision")
@@ -259,6 +272,8 @@ class Checker:
         _require(failed or task.cut != "timeout", line, f"{entry.task} timed out and is {entry.status}")
         del self._open[entry.task]
         self._ended[entry.task] = entry.status
+        if entry.status in ("ok", "noop"):
+            self._unmet.subtract(tuple(_names(*self.tasks[entry.task])))
         self._hash.ended(entry.task, task.record, entry.status)
 
     def _check_closed(self, line: Line, entry: RunClosed) -> None:
@@ -291,6 +306,11 @@ def verify(file: BinaryIO, codec: Codec) -> Verification:
     for line in read_lines(file, codec):
         checker.take(line)
     return checker.finish()
+
+
+def _names(queue: Queue, task: Task) -> dict[str, None]:
+    """Return what ``Needs`` may call a task: its id, the bare id of all its occurrences, its queue's letter."""
+    return dict.fromkeys((task.id, task.id.partition("#")[0], queue.letter))
 
 
 def _value_digest(value: Any) -> str:
