@@ -76,8 +76,8 @@ def start(program: str, argv: Sequence[str], environment: Mapping[bytes, bytes],
     name, _, value = mark.partition(b"=")
     variables = {**environment, name: value}
     with ExitStack() as undo, ExitStack() as ends:
-        stdout, stdout_end = _pipe(undo, ends)
-        stderr, stderr_end = _pipe(undo, ends)
+        stdout, stdout_end = pipe(undo, ends)
+        stderr, stderr_end = pipe(undo, ends)
         since = time.monotonic()
         process = _start(program, argv, variables, cwd, stdout_end, stderr_end)
         tree = Tree(process.pid, mark, since)
@@ -88,7 +88,8 @@ def start(program: str, argv: Sequence[str], environment: Mapping[bytes, bytes],
     return child
 
 
-def _pipe(undo: ExitStack, ends: ExitStack) -> tuple[int, int]:
+def pipe(undo: ExitStack, ends: ExitStack) -> tuple[int, int]:
+    """Return a pipe: a read end that does not block, closed by ``undo``, and a write end, closed by ``ends``."""
     mine, theirs = os.pipe2(os.O_CLOEXEC)
     undo.callback(os.close, mine)
     ends.callback(os.close, theirs)

@@ -22,7 +22,7 @@ from typing import Any
 import attrs
 
 from tek_abi import TekError
-from tek_effects_proc.child import Usage
+from tek_effects_proc.child import Usage, pipe
 from tek_effects_proc.spawner.sandbox import PROXY_PORT
 
 __all__ = ["PROXY_PORT", "Confined", "NotConfined", "Spawner"]
@@ -119,8 +119,8 @@ class Spawner:
         """Start one command. Raises ``NotConfined`` where the spawner refuses it at once."""
         requests = self._ready()
         with ExitStack() as undo, ExitStack() as theirs:
-            stdout, stdout_end = _pipe(undo, theirs)
-            stderr, stderr_end = _pipe(undo, theirs)
+            stdout, stdout_end = pipe(undo, theirs)
+            stderr, stderr_end = pipe(undo, theirs)
             status, answers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             undo.callback(status.close)
             theirs.callback(answers.close)
@@ -179,14 +179,6 @@ def _launch(python: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
         raise NotConfined("spawner", 0, answer["failed"])
     ours.settimeout(None)
     return process, ours
-
-
-def _pipe(undo: ExitStack, theirs: ExitStack) -> tuple[int, int]:
-    mine, end = os.pipe2(os.O_CLOEXEC)
-    undo.callback(os.close, mine)
-    theirs.callback(os.close, end)
-    os.set_blocking(mine, False)
-    return mine, end
 
 
 def _write(fd: int, data: bytes) -> None:
