@@ -53,6 +53,7 @@ from tek_kernel import (
     SideEffect,
     Sink,
     Storage,
+    Verification,
     plan_digest,
     policy_digest,
     redrive,
@@ -279,8 +280,8 @@ class Ran:
         return self.ledger.decode()
 
 
-_BLOBS = MemoryBlobs()
-_CODEC = Codec(_BLOBS)
+BLOBS = MemoryBlobs()
+RUN_CODEC = Codec(BLOBS)
 # One for all runs: what a codec learns about a type takes longer than a run.
 
 ALLOWED = (Permit(("test.*",), ("*",), exclude=("forbidden*",), rule="tests"),)
@@ -311,6 +312,7 @@ class Bench:
     group: bool = True
     clock: Callable[[], str] = utc_now
     storage: Any = attrs.field(factory=MemoryFile)
+    protected: tuple[str, ...] = ()
     scheduler: Scheduler | None = None
 
     def _host(self) -> Host:
@@ -330,14 +332,14 @@ class Bench:
     def run(self, run: str = "run") -> Ran:
         """Run the plan; fail unless its ledger verifies and replays to the same hash and no thread is left."""
         before = set(threading.enumerate())
-        blobs, codec = _BLOBS, _CODEC
+        blobs, codec = BLOBS, RUN_CODEC
         ledger = Ledger(self._sink(), self.clock, codec)
         digests = plan_digest(self.plan), policy_digest(self.policy)
         replay_hash = ReplayHash(*digests, [task.id for _, task in self.plan.tasks()])
         started: list[str] = []
         try:
             self._open(ledger, codec, run, digests)
-            scopes = Scopes(self.plan, self.policy, Authority(self.policy, ()))
+            scopes = Scopes(self.plan, self.policy, Authority(self.policy, self.protected))
             broker = Broker(Decider(effects(self.act), codec, run), ledger, codec, blobs)
             watcher = Watcher(lambda task, agent: started.append(task.id))
             self.scheduler = Scheduler(
@@ -360,14 +362,19 @@ class Bench:
         self._replay(data, codec, replay_hash.hex(), end)
         return Ran(end, data, replay_hash.hex(), started)
 
+    def redrive(self, ledger: bytes, codec: Codec = RUN_CODEC) -> Verification:
+        """Drive this bench's agents again over any ledger. Raises ``LedgerInvalid`` or ``ReplayMismatch``."""
+        return redrive(io.BytesIO(ledger), codec, self._host(), lambda checker: effects())
+
     def _open(self, ledger: Ledger, codec: Codec, run: str, digests: tuple[str, str]) -> None:
         ledger.append(RunOpened(run, (), *digests, "0" * 64, "none"))
         sealed = [codec.seal(CODEC.encode(value))[0] for value in (self.plan, self.policy)]
-        ledger.append(PlanEntry(sealed[0], sealed[1], selected=tuple(sorted(self.options.selected))))
+        selected = tuple(sorted(self.options.selected))
+        ledger.append(PlanEntry(sealed[0], sealed[1], protected=self.protected, selected=selected))
 
     def _replay(self, data: bytes, codec: Codec, replay_hash: str, end: RunEnd) -> None:
         verified = verify(io.BytesIO(data), codec)
-        redriven = redrive(io.BytesIO(data), codec, self._host(), lambda checker: effects())
+        redriven = self.redrive(data)
         assert verified == redriven
         assert redriven.state == ("paused" if end.interrupted else "closed")
         assert end.interrupted or redriven.replay_hash == replay_hash

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import random
 import re
@@ -17,9 +16,8 @@ import pytest
 from tek_abi import Assignment, TaskReport
 from tek_agents import gather, race
 from tek_executor import Options
-from tek_kernel import Context, DirectSink, GroupCommit, ReplayMismatch, StorageFailed, redrive
+from tek_kernel import Context, DirectSink, GroupCommit, ReplayMismatch, StorageFailed
 from tests.executor.bench import (
-    _CODEC,
     WAIT,
     Act,
     Bench,
@@ -28,7 +26,6 @@ from tests.executor.bench import (
     Look,
     MemoryFile,
     TellingFile,
-    effects,
     plan,
     task,
 )
@@ -155,7 +152,7 @@ class TestRetriesInReplay:
 
         bench.body = changed
         with pytest.raises(ReplayMismatch) as caught:
-            redrive(io.BytesIO(ran.ledger), _CODEC, bench._host(), lambda checker: effects())
+            bench.redrive(ran.ledger)
 
         assert caught.value.task == _T1
         assert caught.value.position.startswith(_T1)

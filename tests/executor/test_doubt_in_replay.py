@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 import pytest
 
 from tek_abi import Assignment, TaskReport
-from tek_kernel import ReplayMismatch, redrive
-from tests.executor.bench import _CODEC, Act, Bench, effects, plan, task
+from tek_kernel import ReplayMismatch
+from tests.executor.bench import Act, Bench, plan, task
 from tests.kernel.test_verify_lies import Bodies, chained, first
 
 
@@ -22,10 +21,6 @@ async def _doubts(assignment: Assignment) -> TaskReport:
 
 def _bench(**fields: Any) -> Bench:
     return Bench(plan(task(1, **fields)), _doubts)
-
-
-def _redriven(bench: Bench, data: bytes) -> None:
-    redrive(io.BytesIO(data), _CODEC, bench._host(), lambda checker: effects())
 
 
 def _is_said_to_have_failed(lines: Bodies) -> int:
@@ -45,7 +40,7 @@ def test_a_task_in_doubt_does_not_pass_for_another(lie: Callable[[Bodies], int])
     lines = [json.loads(line) for line in bench.run().ledger.splitlines()]
     number = lie(lines) + 1
     with pytest.raises(ReplayMismatch, match="in_doubt") as caught:
-        _redriven(bench, chained(lines))
+        bench.redrive(chained(lines))
     assert caught.value.line == number
 
 
@@ -56,7 +51,7 @@ def test_a_task_that_failed_does_not_pass_for_one_in_doubt() -> None:
     assert lines[at]["status"] == "failed"
     lines[at]["status"] = "in_doubt"
     with pytest.raises(ReplayMismatch, match="in_doubt") as caught:
-        _redriven(bench, chained(lines))
+        bench.redrive(chained(lines))
     assert caught.value.line == at + 1
 
 
@@ -66,10 +61,10 @@ def test_what_was_in_doubt_cannot_have_been_tried_again() -> None:
     data = bench.run().ledger
     lines = [json.loads(line) for line in data.splitlines()]
     retry = first(lines, "decision", '"retry"')
-    _redriven(bench, data)
+    bench.redrive(data)
 
     # The same lines under a plan that does not call the task idempotent.
     lines[:2] = other[:2]
     with pytest.raises(ReplayMismatch, match="in_doubt") as caught:
-        _redriven(careful, chained(lines))
+        careful.redrive(chained(lines))
     assert caught.value.line == retry + 1

@@ -1,116 +1,133 @@
-"""Invariant 5: the replay hash is the same for every number of workers, order of completion, and clock."""
+"""Invariant 5: the replay hash is the same for every number of workers, order of completion, clock, run directory
+and process, given the same outcomes and decisions.
+"""
 
 from __future__ import annotations
 
-import random
-import threading
-from collections.abc import Callable
-from typing import Any, TypeAlias
+import base64
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
 
+import attrs
 import orjson
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from tek_abi import Assignment, ExecutionPlan, TaskReport
-from tek_agents import gather
-from tek_agents.errors import EffectDenied, EffectFailed
+from tek_abi import ExecutionPlan
 from tek_executor import Options
-from tek_kernel import Context, utc_now
-from tests.executor.bench import Act, Bench, Glance, Look, Ran, echo, plan, task, ticking
+from tek_kernel import LedgerFile, utc_now
+from tests.executor.bench import BLOBS, Bench, Ran, plan, task, ticking
+from tests.executor.scripted_plans import Script, Shuffled, body, plans
 
-_Script: TypeAlias = tuple[Any, ...]
-_KINDS = {"look": Look, "act": Act, "glance": Glance}
-
-_asks = st.tuples(st.sampled_from(sorted(_KINDS)), st.sampled_from(["a", "b", "fail", "forbidden", "doubt"]))
-_scripts = st.recursive(
-    _asks,
-    lambda inner: st.tuples(st.sampled_from(["seq", "gather"]), st.lists(inner, min_size=1, max_size=3)),
-    max_leaves=5,
-)
+_ROOT = Path(__file__).parents[2]
 
 
-class Shuffled:
-    """An act whose effects end in an order drawn from a seed: each waits a little, or not at all."""
+class _OnDisk(LedgerFile):
+    """A ledger's file in a run directory."""
 
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)  # an order of events, no secret
-        self._lock = threading.Lock()
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._path = path
 
-    def __call__(self, name: str, context: Context) -> str:
-        with self._lock:
-            pause = self._random.choice((0.0, 0.0, 0.0005, 0.001))
-        if pause:
-            threading.Event().wait(pause)
-        return echo(name, context)
+    @property
+    def data(self) -> bytes:
+        return self._path.read_bytes()
 
 
-async def _play(script: _Script) -> None:
-    kind, what = script
-    if kind == "gather":
-        await gather(*(_play(inner) for inner in what))
-    elif kind == "seq":
-        for inner in what:
-            await _play(inner)
-    elif what == "forbidden":
-        try:
-            await _KINDS[kind](what)
-        except EffectDenied:
-            await Look("instead")
-    else:
-        await _KINDS[kind](what)
+def _winners(ran: Ran) -> dict[str, Any]:
+    """Return who won each race, by position: the decisions that one hash stands for."""
+    decisions = (line for line in map(orjson.loads, ran.ledger.splitlines()) if line["kind"] == "decision")
+    return {str(line["position"]): line["value"] for line in decisions if line["subject"] == "race"}
 
 
-def _body(scripts: dict[str, _Script]) -> Callable[[Assignment], Any]:
-    async def run(assignment: Assignment) -> TaskReport:
-        try:
-            await _play(scripts[assignment.id])
-        except EffectFailed as failure:
-            return TaskReport("failed", type(failure).__name__)
-        return TaskReport()
-
-    return run
-
-
-@st.composite
-def _plans(draw: st.DrawFn) -> tuple[ExecutionPlan, dict[str, _Script]]:
-    size = draw(st.integers(1, 5))
-    tasks = []
-    for number in range(1, size + 1):
-        needs = draw(st.sets(st.integers(1, number - 1), max_size=2)) if number > 1 else set()
-        names = [task(need).id for need in sorted(needs)]
-        tasks.append(task(number, *names, retries=draw(st.integers(0, 1)), idempotent=draw(st.booleans())))
-    return plan(*tasks), {made.id: draw(_scripts) for made in tasks}
-
-
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(_plans(), st.integers(0, 2**32))
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(plans(), st.integers(0, 2**32 - 1))
 def test_workers_completion_order_and_clock_leave_no_trace(
-    made: tuple[ExecutionPlan, dict[str, _Script]], seed: int
+    made: tuple[ExecutionPlan, dict[str, Script]], seed: int
 ) -> None:
     todo, scripts = made
-    hashes, ends = set(), []
+    hashes, ends, winners = set(), [], []
     for workers, clock in ((1, utc_now), (2, ticking()), (8, utc_now)):
         options = Options(workers=workers, backoff=1)
-        bench = Bench(todo, _body(scripts), act=Shuffled(seed + workers), options=options, clock=clock)
+        bench = Bench(todo, body(scripts), act=Shuffled(seed + workers), options=options, clock=clock)
         ran = bench.run(f"run-{workers}")
         hashes.add(ran.replay_hash)
         ends.append(ran.end.statuses)
+        winners.append(_winners(ran))
+    event(f"races: {min(len(winners[0]), 3)}")
     assert ends[0] == ends[1] == ends[2]
+    assert winners[0] == winners[1] == winners[2]
     assert len(hashes) == 1
 
 
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(plans(), st.integers(0, 2**32 - 1))
+def test_the_run_directory_leaves_no_trace(made: tuple[ExecutionPlan, dict[str, Script]], seed: int) -> None:
+    todo, scripts = made
+    hashes = set()
+    for name in ("2026-01-01T00-00-00Z", "elsewhere"):
+        with tempfile.TemporaryDirectory(prefix=name) as directory:
+            storage = _OnDisk(Path(directory, "ledger.jsonl"))
+            try:
+                there = attrs.evolve(todo, source=f"{directory}/sot.md", generated_at=utc_now())
+                protected = (f"{directory}/**",)
+                bench = Bench(there, body(scripts), act=Shuffled(seed), storage=storage, protected=protected)
+                ran = bench.run(name)
+            finally:
+                storage.close()
+            assert directory in ran.text
+            hashes.add(ran.replay_hash)
+    assert len(hashes) == 1
+
+
+_FRESH = """
+import base64, json, sys
+from tek_abi import Codec, MemoryBlobs
+from tests.executor.bench import Bench, plan
+from tests.executor.scripted_plans import body
+
+for line in sys.stdin:
+    given = json.loads(line)
+    blobs = MemoryBlobs()
+    for blob in given["blobs"]:
+        blobs.put(base64.b64decode(blob))
+    bench = Bench(plan(), body(given["scripts"]))
+    print(bench.redrive(given["ledger"].encode(), Codec(blobs)).replay_hash)
+"""
+
+
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.lists(plans(), min_size=3, max_size=6), st.integers(0, 2**32 - 1))
+def test_a_fresh_process_decides_the_same(made: list[tuple[ExecutionPlan, dict[str, Script]]], seed: int) -> None:
+    hashes, lines = [], []
+    for todo, scripts in made:
+        ran = Bench(todo, body(scripts), act=Shuffled(seed)).run()
+        hashes.append(ran.replay_hash)
+        blobs = [base64.b64encode(blob).decode() for name, blob in BLOBS.blobs.items() if name in ran.text]
+        lines.append(orjson.dumps({"ledger": ran.text, "scripts": scripts, "blobs": blobs}))
+    environment = {**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": str(_ROOT)}
+    fresh = subprocess.run(
+        [sys.executable, "-c", _FRESH], input=b"\n".join(lines), capture_output=True, env=environment, timeout=60
+    )
+    assert (fresh.returncode, fresh.stdout.decode().split()) == (0, hashes), fresh.stderr.decode()
+
+
 def test_a_thousand_schedules_of_one_plan_give_one_hash() -> None:
-    several = ("gather", [("look", "a"), ("act", "b"), ("look", "forbidden"), ("glance", "a")])
+    several = ["gather", [["look", "a"], ["act", "b"], ["look", "forbidden"], ["glance", "a"]]]
     todo = plan(task(1), task(2), task(3, "TASK-001"))
-    scripts: dict[str, _Script] = {
+    scripts: dict[str, Script] = {
         "TASK-001": several,
-        "TASK-002": ("seq", [several, ("act", "b")]),
+        "TASK-002": ["seq", [several, ["act", "b"]]],
         "TASK-003": several,
     }
     hashes, orders = set(), set()
     for seed in range(1000):
         options = Options(workers=1 + seed % 8)
-        ran = Bench(todo, _body(scripts), act=Shuffled(seed), options=options, group=seed % 2 > 0).run()
+        ran = Bench(todo, body(scripts), act=Shuffled(seed), options=options, group=seed % 2 > 0).run()
         hashes.add(ran.replay_hash)
         orders.add(_order(ran))
     assert len(hashes) == 1

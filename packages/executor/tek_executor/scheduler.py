@@ -45,8 +45,10 @@ _MAX_PAUSE = 30_000
 
 @attrs.frozen
 class Options:
-    """How to run. ``workers`` apply effects at once and bound the tasks under way; ``backoff`` is the first pause
-    before a retry in milliseconds, doubled each time up to 30 s; ``selected`` are the ids to run, empty for all.
+    """How to run. ``workers`` apply effects at once, and more where requests race; they bound the tasks under way.
+
+    ``backoff`` is the first pause before a retry in milliseconds, doubled each time up to 30 s; ``selected`` are the
+    ids to run, empty for all.
     """
 
     workers: int = 4

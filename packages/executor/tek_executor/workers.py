@@ -10,7 +10,7 @@ from tek_executor.attempt import Flight
 from tek_kernel import Broker, Result, StorageFailed
 
 MOST_THREADS = 64
-"""How many threads there may be at most; what races beyond them waits like any other request."""
+"""How many threads races may raise the pool to; what races beyond them waits like any other request."""
 
 
 class Workers:
