@@ -22,11 +22,6 @@ UNLIMITED: Final = "unlimited"
 Bound: TypeAlias = int | Literal["unlimited"]
 
 
-def _natural(_: object, attribute: attrs.Attribute[int], value: int) -> None:
-    if type(value) is not int or not 0 <= value <= MAX_INTEGER:
-        raise ValueError(f"{attribute.name} is a whole number from 0 to 2^53 - 1, not {value!r}")
-
-
 @attrs.frozen
 class Budget:
     """An amount of summed effect time (``ms``), model tokens (``tokens``) and bytes moved (``io``).
@@ -34,9 +29,21 @@ class Budget:
     Each is a whole number from 0 to 2^53 - 1; what would leave that range raises ``ValueError``, sums included.
     """
 
-    ms: int = attrs.field(default=0, validator=_natural)
-    tokens: int = attrs.field(default=0, validator=_natural)
-    io: int = attrs.field(default=0, validator=_natural)
+    ms: int = 0
+    tokens: int = 0
+    io: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        ms, tokens, io = self.ms, self.tokens, self.io
+        # Amounts are made several times a request, and are all but always right.
+        if (
+            type(ms) is type(tokens) is type(io) is int
+            and 0 <= min(ms, tokens, io) <= max(ms, tokens, io) <= MAX_INTEGER
+        ):
+            return
+        for name, value in (("ms", ms), ("tokens", tokens), ("io", io)):
+            if type(value) is not int or not 0 <= value <= MAX_INTEGER:
+                raise ValueError(f"{name} is a whole number from 0 to 2^53 - 1, not {value!r}")
 
     def __add__(self, other: Budget) -> Budget:
         return Budget(self.ms + other.ms, self.tokens + other.tokens, self.io + other.io)
@@ -47,6 +54,10 @@ class Budget:
 
     def __le__(self, other: Budget) -> bool:
         return self.ms <= other.ms and self.tokens <= other.tokens and self.io <= other.io
+
+    def amounts(self) -> tuple[int, int, int]:
+        """Return the amounts in the order of ``DIMENSIONS``."""
+        return self.ms, self.tokens, self.io
 
     def __getitem__(self, dimension: Dimension) -> int:
         amount: int = getattr(self, dimension)
@@ -84,6 +95,10 @@ class Limit:
     def __getitem__(self, dimension: Dimension) -> Bound | None:
         bound: Bound | None = getattr(self, dimension)
         return bound
+
+    def bounds(self) -> tuple[Bound | None, Bound | None, Bound | None]:
+        """Return the bounds in the order of ``DIMENSIONS``."""
+        return self.ms, self.tokens, self.io
 
     def items(self) -> Iterator[tuple[Dimension, Bound | None]]:
         """Yield each dimension with its bound."""

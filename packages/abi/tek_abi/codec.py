@@ -17,6 +17,7 @@ from cattrs.strategies import configure_tagged_union
 from tek_abi.blob import Blob, BlobStore
 from tek_abi.budget import UNLIMITED, Bound
 from tek_abi.canonical import MAX_DEPTH, MAX_INTEGER, Value, canonical, check_value, sha256_hex
+from tek_abi.entry import EffectIntent, EffectOutcome, Entry
 from tek_abi.errors import DecodeError, ValueNotAllowed
 from tek_abi.outcome import STATUS, Outcome
 from tek_abi.policy import Policy
@@ -111,11 +112,23 @@ class Codec:
         Raises ``ValueNotAllowed`` for what has no place in tek's value model, and ``LookupError`` for a blob whose
         bytes cannot be had.
         """
+        value = self._unstructured(data, as_type)
+        check_value(value)
+        return value
+
+    def encode_entry(self, entry: Entry) -> Value:
+        """Return the body of a ledger's entry. Raises as ``encode`` does."""
+        value = self._unstructured(entry)
+        if not isinstance(entry, EffectIntent | EffectOutcome):
+            # All that these two hold was sealed or checked when it was made, and there are two for each request.
+            check_value(value)
+        return value
+
+    def _unstructured(self, data: object, as_type: Any = None) -> Value:
         try:
             value: Value = self._converter.unstructure(data, unstructure_as=as_type)
         except RecursionError:
             raise ValueNotAllowed("", f"nested deeper than {MAX_DEPTH}") from None
-        check_value(value)
         return value
 
     def decode(self, value: object, kind: type[_T], where: str = "") -> _T:
@@ -148,6 +161,10 @@ class Codec:
             return value, sha256_hex(data)
         blob = self._blobs.put(data)
         return {"$ref": {"sha256": blob.sha256, "size": blob.size}}, blob.sha256
+
+    def sealed(self, data: object) -> tuple[Value, str]:
+        """Return typed data as ``seal`` returns its value. Raises as ``encode`` does."""
+        return self.seal(self._unstructured(data))
 
     def unseal(self, value: Value) -> Value:
         """Return the value behind what ``seal`` wrote.

@@ -6,7 +6,7 @@ negative. A task's account draws on its queue's, that on the run's; a reservatio
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Final
 
 import attrs
 
@@ -56,26 +56,36 @@ class Account:
         self.name = name
         self.limit = limit
         self.parent = parent
-        self.spent = Budget()
-        self.reserved = Budget()
+        self._chain: tuple[Account, ...] = (self,) if parent is None else (self, *parent._chain)
+        # Amounts by the order of DIMENSIONS: every request adds to them twice.
+        self._bounds = tuple(bound if isinstance(bound, int) else None for _, bound in limit.items())
+        self._spent = [0, 0, 0]
+        self._reserved = [0, 0, 0]
         self._open: set[Reservation] = set()
 
-    def chain(self) -> Iterator[Account]:
-        """Yield this account and its parents, the innermost first."""
-        account: Account | None = self
-        while account is not None:
-            yield account
-            account = account.parent
+    @property
+    def spent(self) -> Budget:
+        """What settled requests were charged."""
+        return Budget(*self._spent)
+
+    @property
+    def reserved(self) -> Budget:
+        """What open reservations hold."""
+        return Budget(*self._reserved)
+
+    def chain(self) -> tuple[Account, ...]:
+        """Return this account and its parents, the innermost first."""
+        return self._chain
 
     def bound(self, dimension: Dimension) -> int | None:
         """Return the limit of one dimension, or ``None`` where it is unlimited."""
-        bound = self.limit[dimension]
-        return bound if isinstance(bound, int) else None
+        return self._bounds[_INDEX[dimension]]
 
     def available(self, dimension: Dimension) -> int | None:
         """Return what can still be reserved here, or ``None`` where this account bounds nothing."""
-        bound = self.bound(dimension)
-        return None if bound is None else bound - self.spent[dimension] - self.reserved[dimension]
+        index = _INDEX[dimension]
+        bound = self._bounds[index]
+        return None if bound is None else bound - self._spent[index] - self._reserved[index]
 
     def reserve(self, cost: Cost, share: int = 1) -> Reservation:
         """Hold an amount between ``cost.least`` and ``cost.most``, in one step with the check.
@@ -83,36 +93,39 @@ class Account:
         ``share`` is how many requests ask at the same moment, this one included: an open dimension gets that part
         of what is available. Raises ``Exhausted`` or ``Busy``; then nothing is held.
         """
-        amounts: dict[Dimension, int] = {}
+        amounts: list[int] = []
         tightest: dict[Dimension, str] = {}
-        for dimension in DIMENSIONS:
-            amounts[dimension], tightest[dimension] = self._amount(dimension, cost, share)
-        reservation = Reservation(self, Budget(**amounts), tightest)
-        for account in self.chain():
-            account.reserved += reservation.amount
+        for index, (dimension, least, most) in enumerate(
+            zip(DIMENSIONS, cost.least.amounts(), cost.most.bounds(), strict=True)
+        ):
+            wanted = max(least, most) if isinstance(most, int) else None
+            amount, tightest[dimension] = self._amount(index, least, wanted, share)
+            amounts.append(amount)
+        reservation = Reservation(self, Budget(*amounts), tightest)
+        for account in self._chain:
+            _add(account._reserved, reservation.amount)
         self._open.add(reservation)
         return reservation
 
-    def _amount(self, dimension: Dimension, cost: Cost, share: int) -> tuple[int, str]:
-        least, most = cost.least[dimension], cost.most[dimension]
-        wanted = max(least, most) if isinstance(most, int) else None
+    def _amount(self, index: int, least: int, wanted: int | None, share: int) -> tuple[int, str]:
         amount, tightest = UNBOUNDED if wanted is None else wanted, ""
-        for account in self.chain():
-            available = account.available(dimension)
-            if available is None:
+        for account in self._chain:
+            bound = account._bounds[index]
+            if bound is None:
                 continue
+            available = bound - account._spent[index] - account._reserved[index]
             if available < least:
-                self._refuse(account, dimension, least)
+                self._refuse(account, DIMENSIONS[index], least)
             part = max(least, available // share) if wanted is None and account is self else available
             if part < amount or (wanted is None and not tightest):
                 amount, tightest = min(part, amount), account.name
         if amount == 0 and wanted is None and least == 0 and tightest:
             # An effect without a stated need still cannot start while others hold all that there is.
-            self._wait_for_room(dimension)
+            self._wait_for_room(DIMENSIONS[index])
         return amount, tightest
 
     def _wait_for_room(self, dimension: Dimension) -> None:
-        for account in self.chain():
+        for account in self._chain:
             if account.available(dimension) == 0 and account.reserved[dimension]:
                 raise Busy(account.name)
 
@@ -133,12 +146,27 @@ class Account:
             raise ValueError("a reservation is settled exactly once, at the account that made it")
         self._open.remove(reservation)
         charged = usage.meet(reservation.amount)
-        for account in self.chain():
-            account.reserved -= reservation.amount
-            account.spent += charged
+        for account in self._chain:
+            _subtract(account._reserved, reservation.amount)
+            _add(account._spent, charged)
         return charged
 
     @property
     def open(self) -> int:
         """How many reservations of this account wait to be settled."""
         return len(self._open)
+
+
+_INDEX: Final[dict[Dimension, int]] = {dimension: index for index, dimension in enumerate(DIMENSIONS)}
+
+
+def _add(amounts: list[int], budget: Budget) -> None:
+    amounts[0] += budget.ms
+    amounts[1] += budget.tokens
+    amounts[2] += budget.io
+
+
+def _subtract(amounts: list[int], budget: Budget) -> None:
+    amounts[0] -= budget.ms
+    amounts[1] -= budget.tokens
+    amounts[2] -= budget.io

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from itertools import product
 
@@ -19,6 +19,7 @@ from tek_abi import Access, Allow, Denial, ExecutionPlan, Instant, Mismatch, Per
 from tek_abi.pattern import match_path
 from tek_abi.permit import family_of, match_action, show_path, show_rule
 from tek_abi.policy import PROTECTED
+from tek_kernel.candidates import Candidate, Candidates
 from tek_kernel.effect import Held
 from tek_kernel.signature import NO_KEYS, Verifier
 
@@ -62,21 +63,19 @@ class Authority:
         self.policy = policy
         self.protected = (*PROTECTED, *protected)
 
-        self._valid = tuple(
-            (permit, None if verifier.accepts(permit) else Mismatch("signature", "not signed by a trusted key"))
-            for permit in policy.permits
+        unsigned = Mismatch("signature", "not signed by a trusted key")
+        self._permits = tuple(
+            Candidate(permit, None if verifier.accepts(permit) else unsigned) for permit in policy.permits
         )
-        self._by_family: dict[tuple[str, str], list[tuple[Permit, Mismatch | None]]] = {}
+        self._by_action: dict[tuple[str, str], Candidates] = {}
 
-    def candidates(self, access: Access) -> list[tuple[Permit, Mismatch | None]]:
-        """Return the policy's permits whose action matches, in the policy's order, with what is wrong with each."""
+    def candidates(self, access: Access) -> Candidates:
+        """Return the policy's permits whose action matches, with what is wrong with each."""
         key = (access.action, access.family)
-        found = self._by_family.get(key)
+        found = self._by_action.get(key)
         if found is None:
-            found = [
-                (permit, bad) for permit, bad in self._valid if all(match_action(a, access) for a in permit.action)
-            ]
-            self._by_family[key] = found
+            matching = (one for one in self._permits if all(match_action(a, access) for a in one.permit.action))
+            found = self._by_action[key] = Candidates(access.family, matching)
         return found
 
     def for_task(self, plan: ExecutionPlan, queue: Queue, task: Task, agent: str) -> TaskAuthority:
@@ -119,19 +118,21 @@ class TaskAuthority:
     def decide(self, accesses: Sequence[Access], at: Instant) -> tuple[Grant, ...] | Denial:
         """Return a grant for every access, or why the first that has none is refused. Pure: counts no use."""
         grants: list[Grant] = []
-        taken = self._uses.copy()
+        taken = self._uses
         for access in accesses:
             grant = self._check(access, at, taken)
             if isinstance(grant, Denial):
                 return grant
             grants.append(grant)
-            taken.update(_limited(grant))
+            if limited := _limited(grant):
+                taken = taken + Counter(limited)
         return tuple(grants)
 
     def use(self, grants: Sequence[Grant]) -> None:
         """Count one use of each grant, for permits that limit their uses."""
         for grant in grants:
-            self._uses.update(_limited(grant))
+            if limited := _limited(grant):
+                self._uses.update(limited)
 
     def covers(self, access: Access, at: Instant) -> bool:
         """Whether a further access that an effect met on its way is allowed too. Counts no use."""
@@ -145,7 +146,8 @@ class TaskAuthority:
         if self._protected(access) is not None:
             return ()
         own = Counter(use for grant in grants for use in _limited(grant))
-        sources = [[(False, permit) for permit, bad in self._authority.candidates(access) if bad is None]]
+        fitting_here = self._authority.candidates(access).fitting(access)
+        sources = [[(False, one.permit) for one in fitting_here if one.bad is None]]
         sources += [[(True, rule) for rule in level.rules] for level in self._levels if level.names(access)]
         fitting = [
             [use[1] for use in uses if use[1].mismatch(access, self.subject, at, self._uses[use] - own[use]) is None]
@@ -163,7 +165,7 @@ class TaskAuthority:
 
     def _conjunctions(self, access: Access, at: Instant) -> tuple[Permit, ...]:
         """Return every conjunction in force whose actions cover ``access``, whatever resource it names."""
-        sources = [[permit for permit, bad in self._authority.candidates(access) if bad is None]]
+        sources = [[one.permit for one in self._authority.candidates(access).all if one.bad is None]]
         sources += [list(level.rules) for level in self._levels if level.names(access)]
         fitting = [
             [permit for permit in permits if permit.is_in_force(access, self.subject, at)] for permits in sources
@@ -206,31 +208,22 @@ class TaskAuthority:
         return None
 
     def _policy_grant(self, access: Access, at: Instant, uses: Counter[tuple[bool, Permit]]) -> Permit | Denial:
+        candidates = self._authority.candidates(access)
         nearest: tuple[int, Mismatch, Permit] | None = None
-        for permit, bad in self._authority.candidates(access):
-            mismatch = bad or permit.mismatch(access, self.subject, at, uses[False, permit])
+        for one in candidates.fitting(access):
+            used = uses[False, one.permit] if one.permit.caveats else 0
+            mismatch = one.bad or one.permit.mismatch(access, self.subject, at, used)
             if mismatch is None:
-                return permit
+                return one.permit
             rank = _ASPECT_RANK.index(mismatch.aspect)
             if nearest is None or rank > nearest[0]:
-                nearest = (rank, mismatch, permit)
+                nearest = (rank, mismatch, one.permit)
         rule, why = "the policy", f"no rule grants {access.action}"
-        if nearest is not None:
-            _, mismatch, permit = nearest
-            if mismatch.aspect in ("subject", "resource"):
-                why = f"no rule grants it; for {access.family} there is {self._offer(access)}"
-            else:
-                rule, why = permit.rule, _explain(mismatch, permit)
+        if nearest is not None and nearest[1].aspect not in ("subject", "resource"):
+            rule, why = nearest[2].rule, _explain(nearest[1], nearest[2])
+        elif candidates.all:
+            why = f"no rule grants it; for {access.family} there is {_offer(candidates.all)}"
         return self._denial(access, rule, why, f"--allow {shlex.quote(show_rule(access))}")
-
-    def _offer(self, access: Access) -> str:
-        """Return what the policy grants of an access's family, shortened for a message."""
-        offers = []
-        for permit, _ in self._authority.candidates(access):
-            whom = "" if permit.subject == ("*",) else f" for {' & '.join(permit.subject)}"
-            offers.append(" & ".join(map(show_path, permit.resource)) + whom)
-        more = f" and {len(offers) - 5} more" if len(offers) > 5 else ""
-        return ", ".join(offers[:5]) + more
 
     def _protected(self, access: Access) -> str | None:
         if access.family != "fs.write":
@@ -246,13 +239,23 @@ class TaskAuthority:
         return Denial("permit", f"{access.action} on {access.resource} refused by {rule}: {why}", rule, grant)
 
 
-def _limited(grant: Grant) -> Iterator[tuple[bool, Permit]]:
-    """Yield the permits whose uses count: the policy's as ``(False, permit)``, the plan's as ``(True, permit)``."""
-    if grant.base.caveats:
-        yield False, grant.base
-    for rule in dict.fromkeys(grant.asked):
-        if rule.caveats:
-            yield True, rule
+_SHOWN = 5
+
+
+def _offer(candidates: Sequence[Candidate]) -> str:
+    """Return what the policy grants of one family, shortened for a message."""
+    offers = []
+    for permit in (one.permit for one in candidates[:_SHOWN]):
+        whom = "" if permit.subject == ("*",) else f" for {' & '.join(permit.subject)}"
+        offers.append(" & ".join(map(show_path, permit.resource)) + whom)
+    more = f" and {len(candidates) - _SHOWN} more" if len(candidates) > _SHOWN else ""
+    return ", ".join(offers) + more
+
+
+def _limited(grant: Grant) -> list[tuple[bool, Permit]]:
+    """Return the permits whose uses count: the policy's as ``(False, permit)``, the plan's as ``(True, permit)``."""
+    base = [(False, grant.base)] if grant.base.caveats else []
+    return base + [(True, rule) for rule in dict.fromkeys(grant.asked) if rule.caveats]
 
 
 def _is_above(path: str, pattern: str) -> bool:

@@ -131,8 +131,8 @@ class Broker:
         )
         try:
             applied = admitted.effect.apply(admitted.request, context)
-            value, value_digest = self._codec.seal(self._codec.encode(applied.value))
-            usage = attrs.evolve(applied.usage, ms=watch.ms())
+            value, value_digest = self._codec.sealed(applied.value)
+            usage = _timed(applied.usage, watch)
             broken = [
                 text for text in admitted.intent.envelope.invariants if not holds(text, self._codec.unseal(value))
             ]
@@ -145,10 +145,10 @@ class Broker:
             return Result(Denied(denial), Budget(ms=watch.ms()))
         except EffectCancelled as stopped:
             outcome = Cancelled(cancel.by, stopped.unknown)
-            return Result(outcome, attrs.evolve(stopped.usage, ms=watch.ms()), obs=stopped.obs)
+            return Result(outcome, _timed(stopped.usage, watch), obs=stopped.obs)
         except EffectError as error:
             failure = Failure(error.code, error.message, error.exhausted, error.unknown)
-            return Result(Failed(failure), attrs.evolve(error.usage, ms=watch.ms()), obs=error.obs)
+            return Result(Failed(failure), _timed(error.usage, watch), obs=error.obs)
         except StorageFailed:
             raise
         except TekError as error:
@@ -169,6 +169,10 @@ class Broker:
         return Settled(self._ledger.append(entry), entry, result.answer)
 
 
+def _timed(usage: Budget, watch: Stopwatch) -> Budget:
+    return Budget(watch.ms(), usage.tokens, usage.io)
+
+
 def _baseline(admitted: Admitted) -> Value:
     try:
         baseline = admitted.effect.before(admitted.request)
@@ -182,6 +186,8 @@ def _baseline(admitted: Admitted) -> Value:
 def _recordable(result: Result) -> Result:
     """Return a result whose words and observations a ledger can hold; an effect that acted must have its outcome."""
     outcome, obs = result.outcome, result.obs
+    if obs is None and isinstance(outcome, Ok):
+        return result
     match outcome:
         case Failed(error):
             outcome = Failed(attrs.evolve(error, code=short(error.code), message=short(error.message)))

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import attrs
 
 from tek_abi import (
+    CODEC,
     Access,
     Bound,
     BudgetExhausted,
@@ -24,6 +26,7 @@ from tek_abi import (
     ExecutionPlan,
     Instant,
     Limit,
+    Permit,
     Policy,
     Position,
     Queue,
@@ -145,7 +148,7 @@ class Decider:
         """
         request = bound.request
         try:
-            args, args_digest = self._codec.seal(self._codec.encode(request))
+            args, args_digest = self._codec.sealed(request)
         except (ValueNotAllowed, LookupError) as error:
             envelope = EffectEnvelope(request.effect, request.version, None, digest(None), "", (), bound.budget)
             return _refused(position, envelope, Denial("bad-request", f"{request.effect}: {error}"))
@@ -178,9 +181,11 @@ class Decider:
             grant = budget_grant(error.detail, scope)
             return _refused(position, envelope, Denial(code, str(error), "budget", grant, error.detail))  # type: ignore[arg-type]  # both words are codes
         scope.authority.use(grants)
-        permit = digest([self._codec.encode(grant.permit) for grant in grants])
+        permit = _digest_of(tuple(grant.permit for grant in grants))
         rule = "; ".join(dict.fromkeys(grant.rule for grant in grants))
-        envelope = attrs.evolve(envelope, permit=permit)
+        envelope = EffectEnvelope(
+            request.effect, request.version, args, args_digest, key, envelope.invariants, bound.budget, permit
+        )
         intent = EffectIntent(position, envelope, True, rule, reservation.amount)
         return Admitted(intent, request, effect, grants, reservation, scope, at)
 
@@ -190,6 +195,12 @@ class Decider:
             return request
         typed: Request[Any] = self._codec.decode(self._codec.encode(request), effect.request, request.effect)
         return typed
+
+
+@lru_cache(maxsize=4096)
+def _digest_of(permits: tuple[Permit, ...]) -> str:
+    """Return the digest of the conjunctions that cover a request, which many requests share."""
+    return digest([CODEC.encode(permit) for permit in permits])
 
 
 def _refused(position: Position, envelope: EffectEnvelope, denial: Denial) -> Refused:
@@ -215,7 +226,10 @@ def _sized(accesses: tuple[Access, ...], cost: Cost) -> tuple[Access, ...]:
         raise ValueError("names no use of authority, so nothing can permit it")
     if not cost.least.io:
         return accesses
-    return tuple(attrs.evolve(a, bytes=cost.least.io) if a.bytes is None else a for a in accesses)
+    return tuple(
+        Access(a.action, a.family, a.resource, a.argv, cost.least.io, a.method) if a.bytes is None else a
+        for a in accesses
+    )
 
 
 def _readable(invariants: tuple[str, ...]) -> tuple[str, ...]:

@@ -37,23 +37,19 @@ class Cancel:
     """A token that tells a running effect to stop. Thread-safe; cancelling twice is cancelling once."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], None]] = []
-        self.by = ""
-
-    @property
-    def cancelled(self) -> bool:
+        self.cancelled = False
         """Whether the effect is to stop."""
-        return self._event.is_set()
+        self.by = ""
 
     def cancel(self, by: str) -> None:
         """Ask the effect to stop; ``by`` is race, timeout or interrupt."""
         with self._lock:
-            if self._event.is_set():
+            if self.cancelled:
                 return
             self.by = by
-            self._event.set()
+            self.cancelled = True
             callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             callback()
@@ -61,7 +57,7 @@ class Cancel:
     def on_cancel(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` once when cancelled, at once if that has happened already."""
         with self._lock:
-            if not self._event.is_set():
+            if not self.cancelled:
                 self._callbacks.append(callback)
                 return
         callback()

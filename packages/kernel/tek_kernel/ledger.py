@@ -208,7 +208,7 @@ class Ledger:
     def append(self, entry: Entry, at: Instant | None = None) -> int:
         """Add an entry and return its ``seq``. ``at`` is an instant that ``now`` has just returned."""
         seq, at = self._seq, at or self.now()
-        line, self.head = compose(seq, self._sink.synced, self.head, entry.kind, at, self._codec.encode(entry))
+        line, self.head = compose(seq, self._sink.synced, self.head, entry.kind, at, self._codec.encode_entry(entry))
         self._sink.push(seq, line)
         self._seq = seq + 1
         self._watch(entry, at)
