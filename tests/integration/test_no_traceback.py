@@ -198,7 +198,7 @@ def test_a_manifests_mistake_is_shown_with_its_line(tmp_path: Path) -> None:
     answer = tek("run", cwd=tmp_path)
 
     assert answer.code == 2
-    assert "config/manifest.json:3:15: permits[0]" in answer.err
+    assert "config/manifest.json:3:15: TEK801 permits[0]" in answer.err
     assert '3 |   "permits": [{"action": "fs.raed", "resource": "x"}]' in answer.err
 
 

@@ -76,7 +76,10 @@ def test_a_misspelt_field_has_a_suggestion_and_a_caret_below_it() -> None:
     (problem,) = plan_text(HEAD + "- Alow: `fs.read:x`\n").diagnostics
 
     assert problem.render() == (
-        "sot.md:3:3: there is no field 'Alow'\n    3 | - Alow: `fs.read:x`\n      |   ^\n  help: did you mean Allow?"
+        "sot.md:3:3: TEK302 there is no field 'Alow'\n"
+        "    3 | - Alow: `fs.read:x`\n"
+        "      |   ^\n"
+        "  help: did you mean Allow?"
     )
 
 

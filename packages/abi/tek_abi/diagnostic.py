@@ -12,7 +12,10 @@ from tek_abi.errors import TekError
 
 @attrs.frozen(order=True)
 class Diagnostic:
-    """One problem at ``path:line:column`` (both from 1). ``text`` is the line itself, ``help`` what to do."""
+    """One problem at ``path:line:column`` (both from 1). ``text`` is the line itself, ``help`` what to do.
+
+    ``code`` names the kind of problem for good (``TEK302``); ``tek-runner explain`` says more about it.
+    """
 
     path: str
     line: int
@@ -20,13 +23,15 @@ class Diagnostic:
     message: str
     help: str = ""
     text: str = attrs.field(default="", order=False)
+    code: str = attrs.field(default="", order=False)
 
     def render(self) -> str:
         """Return the problem as it is shown: place and message, the line with a caret, the help.
 
         Nothing of the input reaches the terminal as a control character.
         """
-        lines = [f"{_printable(self.path)}:{self.line}:{self.column}: {_printable(self.message)}"]
+        code = f"{self.code} " if self.code else ""
+        lines = [f"{_printable(self.path)}:{self.line}:{self.column}: {code}{_printable(self.message)}"]
         if self.text:
             shown, caret = _excerpt(self.text, self.column)
             gutter = f"{self.line:>5} | "

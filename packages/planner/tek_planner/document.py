@@ -119,6 +119,7 @@ class Builder:
         found = _QUEUE.match(" ".join(text.split())) or _LIKE_TASK.match(shown)
         if found:
             self._problems.add(
+                "TEK201",
                 heading.line,
                 heading.column,
                 "this heading looks like a queue or task, but is neither",
@@ -131,6 +132,7 @@ class Builder:
         if bad is None:
             return True
         self._problems.add(
+            "TEK105",
             heading.line,
             heading.column + bad,
             f"an invisible character U+{ord(heading.text[bad]):04X}",
@@ -143,6 +145,7 @@ class Builder:
         if match is None or not self._clean(heading):
             if match is None:
                 self._problems.add(
+                    "TEK202",
                     heading.line,
                     heading.column,
                     "this heading starts with Queue, but names none",
@@ -151,7 +154,11 @@ class Builder:
             return
         if match[1] in self._letters:
             self._problems.add(
-                heading.line, heading.column, f"Queue {match[1]} is there already", "give each queue its own letter"
+                "TEK203",
+                heading.line,
+                heading.column,
+                f"Queue {match[1]} is there already",
+                "give each queue its own letter",
             )
             return
         self._letters[match[1]] = heading.line
@@ -163,6 +170,7 @@ class Builder:
         match = _TASK.match(heading.text)
         if match is None:
             self._problems.add(
+                "TEK204",
                 heading.line,
                 heading.column,
                 "this is not a task's id",
@@ -174,6 +182,7 @@ class Builder:
         id_, title = match[1], match[2].strip() or match[1]
         if id_ in self._described:
             self._problems.add(
+                "TEK205",
                 heading.line,
                 heading.column,
                 f"{id_} has a heading already, on line {self._described[id_]}",
@@ -188,7 +197,11 @@ class Builder:
             queue = next((q for q in reversed(self._queues) if q.line), None)
             if queue is None:
                 self._problems.add(
-                    heading.line, heading.column, f"{id_} stands under no queue", "put ## Queue A — Name above it"
+                    "TEK206",
+                    heading.line,
+                    heading.column,
+                    f"{id_} stands under no queue",
+                    "put ## Queue A — Name above it",
                 )
                 return
             self._declare(queue, _Task(id_, title))
@@ -229,14 +242,15 @@ class Builder:
         text = self._problems.lines[block.line - 1]
         if _LIKE_TASK_HEADING.match(text):
             help_ = "write one to six #, a blank, then the id: ### `TASK-001` Title"
-            self._problems.add(block.line, 1, "this looks like a task's heading, but is none", help_)
+            self._problems.add("TEK207", block.line, 1, "this looks like a task's heading, but is none", help_)
         if self._context in ("task", "queue"):
             if self._context == "task" and block.unsure[0]:
-                self._problems.add(block.line, 1, *block.unsure)
+                self._problems.add("TEK208", block.line, 1, *block.unsure)
             if is_known_key(text[marks_of(text) :].strip()):
                 self._misplaced(block.line, marks_of(text) + 1)
         if reading and self._context != "other" and (block.line == self._last_item + 1 or text[:1] in " \t"):
             self._problems.add(
+                "TEK313",
                 block.line,
                 1,
                 "a field is one line; this would be shown as part of it",
@@ -246,6 +260,7 @@ class Builder:
 
     def _misplaced(self, line: int, column: int) -> None:
         self._problems.add(
+            "TEK312",
             line,
             column,
             "a field stands outside its list",
@@ -260,7 +275,7 @@ class Builder:
             return
         if any(c in language for c in "\\&") or not language.isprintable():
             self._problems.add(
-                fence.line, 1, "this language is shown as another than it is written", "write it plainly"
+                "TEK505", fence.line, 1, "this language is shown as another than it is written", "write it plainly"
             )
         elif language in _SHELLS:
             self._script(fence, _SHELLS[language])
@@ -268,6 +283,7 @@ class Builder:
             self._commands(fence)
         elif language.lower() in _MISTAKEN:
             self._problems.add(
+                "TEK506",
                 fence.line,
                 1,
                 f"a block in {language!r} under a task is not run",
@@ -283,17 +299,18 @@ class Builder:
         for number, line in enumerate(fence.body.split("\n"), fence.line + 1):
             if inner.match(line):
                 self._problems.add(
-                    number, 1, "a fence inside a fence that is run", "open the outer one with more marks"
+                    "TEK504", number, 1, "a fence inside a fence that is run", "open the outer one with more marks"
                 )
             if not line.isprintable() and (bad := _first_hidden(line)) is not None:
                 message = f"an invisible character U+{ord(line[bad]):04X} in what is run"
-                self._problems.add(number, bad + 1, message, "write it as an escape, or remove it")
+                self._problems.add("TEK105", number, bad + 1, message, "write it as an escape, or remove it")
         return len(self._problems.found) == before
 
     def _hidden(self, line: int, inside: tuple[str, int]) -> None:
         name, opened = inside
         what = "the comment" if name == "<!--" else f"<{name}>"
         self._problems.add(
+            "TEK601",
             line,
             1,
             f"this stands inside {what} that line {opened} opened, and may not be shown",
@@ -302,11 +319,13 @@ class Builder:
 
     def _script(self, fence: Fence, shell: tuple[str, ...]) -> None:
         assert self._task is not None
-        if "\0" in fence.body:
-            self._problems.add(fence.line, 1, "a script holds no NUL", "remove it")
-        elif len(fence.body.encode("utf-8", "replace")) > MAX_SCRIPT:
+        if len(fence.body.encode("utf-8", "replace")) > MAX_SCRIPT:
             self._problems.add(
-                fence.line, 1, f"this script is longer than {MAX_SCRIPT} bytes", "put it into a file and run that"
+                "TEK507",
+                fence.line,
+                1,
+                f"this script is longer than {MAX_SCRIPT} bytes",
+                "put it into a file and run that",
             )
         else:
             self._task.steps.append(Step((*shell, fence.body), "block", None, fence.line))
@@ -319,7 +338,9 @@ class Builder:
             try:
                 words = shlex.split(line)
             except ValueError as error:
-                self._problems.add(number, 1, f"this command cannot be split into words: {error}", "close the quote")
+                self._problems.add(
+                    "TEK508", number, 1, f"this command cannot be split into words: {error}", "close the quote"
+                )
                 continue
             if words and "\0" not in line:
                 self._task.steps.append(Step(tuple(words), "block", None, number))
@@ -329,7 +350,7 @@ class Builder:
         places: dict[str, list[Need]] = {}
         queues = tuple(self._queue(queue, document, places) for queue in self._queues)
         if sum(len(queue.tasks) for queue in queues) > MAX_TASKS:
-            self._problems.add(1, 1, f"a plan has at most {MAX_TASKS} tasks", "split it")
+            self._problems.add("TEK209", 1, 1, f"a plan has at most {MAX_TASKS} tasks", "split it")
         check_needs(queues, places, self._problems)
         return ExecutionPlan(queues, tuple(document.allow), document.budget)
 
@@ -375,6 +396,7 @@ class Builder:
         if wider is not None:
             line, column = fields.budget_line
             self._problems.add(
+                "TEK311",
                 line,
                 column,
                 f"the budget of {owner} is wider than the one above it in {wider}",

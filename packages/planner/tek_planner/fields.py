@@ -113,6 +113,7 @@ class FieldReader:
         parts = split_field(item.text)
         if parts is None:
             self._problems.add(
+                "TEK301",
                 item.line,
                 item.column,
                 "this item is not a field",
@@ -125,29 +126,40 @@ class FieldReader:
         if name is None:
             close = difflib.get_close_matches(key.title(), _SHOWN, 1)
             hint = f"did you mean {close[0]}?" if close else f"known fields are {', '.join(_SHOWN)}"
-            self._problems.add(item.line, item.column, f"there is no field {key!r}", hint)
+            self._problems.add("TEK302", item.line, item.column, f"there is no field {key!r}", hint)
             return
         if name == "tek":
             if self._kind != "document" or value.strip() != "1":
                 self._problems.add(
-                    item.line, item.column, "Tek: 1 stands right under the document's first heading only", "remove it"
+                    "TEK303",
+                    item.line,
+                    item.column,
+                    "Tek: 1 stands right under the document's first heading only",
+                    "remove it",
                 )
             return
         if self._kind == "document" and name in ("needs", "inputs", "outputs"):
             self._problems.add(
-                item.line, item.column, f"{key} has no meaning for a whole document", "give it to queues or tasks"
+                "TEK304",
+                item.line,
+                item.column,
+                f"{key} has no meaning for a whole document",
+                "give it to queues or tasks",
             )
             return
         if self._kind == "queue" and name in ("inputs", "outputs"):
-            self._problems.add(item.line, item.column, f"{key} has no meaning for a queue", "give it to its tasks")
+            self._problems.add(
+                "TEK304", item.line, item.column, f"{key} has no meaning for a queue", "give it to its tasks"
+            )
             return
         if name in self.fields.given and name not in ("needs", "allow", "env"):
-            self._problems.add(item.line, item.column, f"{key} is given twice", "remove one of them")
+            self._problems.add("TEK305", item.line, item.column, f"{key} is given twice", "remove one of them")
             return
         self.fields.given.add(name)
         bad = next((i for i, c in enumerate(value) if not (c.isprintable() or c == "\t") or c == "\xa0"), None)
         if bad is not None:
             self._problems.add(
+                "TEK105",
                 item.line,
                 column + bad,
                 f"an invisible character U+{ord(value[bad]):04X}",
@@ -155,7 +167,9 @@ class FieldReader:
             )
             return
         if not value.strip():
-            self._problems.add(item.line, item.column, f"{key} has no value", "write one, or remove the field")
+            self._problems.add(
+                "TEK306", item.line, item.column, f"{key} has no value", "write one, or remove the field"
+            )
             return
         self._value(name, value, item.line, column)
 
@@ -172,7 +186,7 @@ class FieldReader:
             else:
                 setattr(self.fields, name, self._scalar(name, value))
         except (PatternError, QuantityError, ValueError) as error:
-            self._problems.add(line, column, str(error), _HELP.get(name, ""))
+            self._problems.add("TEK307", line, column, str(error), _HELP.get(name, ""))
 
     def _scalar(self, name: str, value: str) -> Any:
         if name in ("inputs", "outputs"):
@@ -224,7 +238,11 @@ class FieldReader:
                 self.fields.needs.append(Need(match[0], line, column + match.start()))
             elif match[0].lower() != "and":
                 self._problems.add(
-                    line, column + match.start(), f"{match[0]!r} names neither a task nor a queue", _HELP["needs"]
+                    "TEK308",
+                    line,
+                    column + match.start(),
+                    f"{match[0]!r} names neither a task nor a queue",
+                    _HELP["needs"],
                 )
 
     def _allow(self, value: str, line: int, column: int) -> None:
@@ -233,7 +251,7 @@ class FieldReader:
             try:
                 rules.append(parse_rule(text, f"{self._owner} Allow `{text}`"))
             except PatternError as error:
-                self._problems.add(line, column + offset, str(error), _HELP["allow"])
+                self._problems.add("TEK309", line, column + offset, str(error), _HELP["allow"])
         if rules:
             self.fields.allow.append(Allow(tuple(rules), line))
 
@@ -245,7 +263,7 @@ class FieldReader:
         for text, offset in self._spans(value):
             match = _ENV.fullmatch(text)
             if match is None:
-                self._problems.add(line, column + offset, f"{text!r} is not NAME=value", _HELP["env"])
+                self._problems.add("TEK310", line, column + offset, f"{text!r} is not NAME=value", _HELP["env"])
             else:
                 self.fields.env[match[1]] = match[2]
 

@@ -19,10 +19,10 @@ class Hooks:
     path: str
     data: bytes = attrs.field(repr=False)
 
-    def diagnostic(self, key: str, message: str, help_: str) -> Diagnostic:
+    def diagnostic(self, code: str, key: str, message: str, help_: str) -> Diagnostic:
         """Return a problem with the hook of ``key``, at its place in the file."""
         line, column, text = place_in_json(self.data, key)
-        return Diagnostic(self.path, line, column, message, help_, text)
+        return Diagnostic(self.path, line, column, message, help_, text, code)
 
 
 def read_hooks(data: bytes, path: str) -> Hooks:
@@ -33,7 +33,7 @@ def read_hooks(data: bytes, path: str) -> Hooks:
         line, column, text = place_in_json(data, error.where)
         message = f"{error.where}: {error.problem}" if error.where else error.problem
         help_ = 'a hook is {"commands": [{"cmd": ["program", "argument"], "cwd": "directory"}]}'
-        raise InvalidInput((Diagnostic(path, line, column, message, help_, text),)) from None
+        raise InvalidInput((Diagnostic(path, line, column, message, help_, text, "TEK701"),)) from None
 
 
 def _read(data: bytes) -> dict[str, tuple[Step, ...]]:
@@ -96,7 +96,7 @@ def attach_hooks(plan: ExecutionPlan, hooks: Hooks) -> tuple[ExecutionPlan, tupl
                 used.add(key)
                 if task.steps:
                     message = f"{task.id} has both a block in its source and this hook of its own"
-                    clashes.append(hooks.diagnostic(key, message, "remove one of the two"))
+                    clashes.append(hooks.diagnostic("TEK702", key, message, "remove one of the two"))
                 tasks.append(attrs.evolve(task, steps=commands[key]))
             elif queue.name in commands and not task.steps:
                 tasks.append(attrs.evolve(task, steps=commands[queue.name]))
@@ -108,7 +108,10 @@ def attach_hooks(plan: ExecutionPlan, hooks: Hooks) -> tuple[ExecutionPlan, tupl
         raise InvalidInput.of(clashes)
     warnings = tuple(
         hooks.diagnostic(
-            key, f"this hook names no task or queue of the plan: {key!r}", "check the id, or the queue's full name"
+            "TEK703",
+            key,
+            f"this hook names no task or queue of the plan: {key!r}",
+            "check the id, or the queue's full name",
         )
         for key in commands
         if key not in used

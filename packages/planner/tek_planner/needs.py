@@ -28,6 +28,7 @@ def check_needs(queues: Sequence[Queue], places: Mapping[str, Sequence[Need]], p
             if need.name not in letters and need.name not in tasks:
                 known = False
                 problems.add(
+                    "TEK401",
                     need.line,
                     need.column,
                     f"{need.name} is neither a task nor a queue of this plan",
@@ -68,7 +69,11 @@ def _check_circles(
         place = next((places[n][0] for n in (*path, *(q.name for q in queues)) if places.get(n)), None)
         if place is not None:
             problems.add(
-                place.line, place.column, f"these need each other: {' -> '.join(path)}", "remove one of the needs"
+                "TEK402",
+                place.line,
+                place.column,
+                f"these need each other: {' -> '.join(path)}",
+                "remove one of the needs",
             )
 
 

@@ -68,7 +68,7 @@ def plan_from_json(data: bytes, path: str) -> ExecutionPlan:
     line, column, text = place_in_json(data, where)
     message = f"{where}: {problem}" if where else problem
     help_ = "make the plan again with: tek-runner plan sot.md --out plan.json"
-    raise InvalidInput((Diagnostic(path, line, column, message, help_, text[:1000]),))
+    raise InvalidInput((Diagnostic(path, line, column, message, help_, text[:1000], "TEK711"),))
 
 
 def _read(data: bytes) -> ExecutionPlan:

@@ -28,7 +28,9 @@ class Planned:
 def plan_bytes(data: bytes, path: str = "sot.md", *, source: str | None = None, generated_at: str = "") -> Planned:
     """Plan a file's bytes, which are UTF-8 with or without a byte order mark."""
     if len(data) > MAX_BYTES:
-        problem = Diagnostic(path, 1, 1, f"{len(data)} bytes are more than a source of truth may have", "split it")
+        problem = Diagnostic(
+            path, 1, 1, f"{len(data)} bytes are more than a source of truth may have", "split it", code="TEK102"
+        )
         return Planned(None, (problem,))
     try:
         text = data.decode("utf-8-sig")
@@ -39,7 +41,7 @@ def plan_bytes(data: bytes, path: str = "sot.md", *, source: str | None = None, 
         begun = before.rpartition(b"\n")[2]
         shown = (begun + data[start:].partition(b"\n")[0][:200]).decode("utf-8", "replace")
         column = len(begun.decode("utf-8", "replace")) + 1
-        problem = Diagnostic(path, line, column, "this byte is not UTF-8", "save the file as UTF-8", shown)
+        problem = Diagnostic(path, line, column, "this byte is not UTF-8", "save the file as UTF-8", shown, "TEK101")
         return Planned(None, (problem,))
     return plan_text(text, path, source=source, generated_at=generated_at)
 
@@ -50,7 +52,9 @@ def plan_text(text: str, path: str = "sot.md", *, source: str | None = None, gen
     if surrogate is not None:
         above = text.count("\n", 0, surrogate)
         column = surrogate - text.rfind("\n", 0, surrogate)
-        problem = Diagnostic(path, above + 1, column, "a lone surrogate is no character", "save the file as UTF-8")
+        problem = Diagnostic(
+            path, above + 1, column, "a lone surrogate is no character", "save the file as UTF-8", code="TEK103"
+        )
         return Planned(None, (problem,))
     old_lines = legacy_lines(text)
     start = find_section(old_lines)
@@ -62,7 +66,9 @@ def plan_text(text: str, path: str = "sot.md", *, source: str | None = None, gen
     problems = Problems(path, lines)
     for number, line in enumerate(lines, 1):
         if "\r" in line:
-            problems.add(number, line.index("\r") + 1, "a carriage return stands alone", "end lines with LF or CR LF")
+            problems.add(
+                "TEK104", number, line.index("\r") + 1, "a carriage return stands alone", "end lines with LF or CR LF"
+            )
     section: dict[int, str] = {}
     if start is not None and (begin := find_section(lines)) is not None:
         section = dict(section_lines(lines, begin))

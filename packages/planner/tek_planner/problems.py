@@ -19,21 +19,21 @@ class Problems:
     warnings: list[Diagnostic] = attrs.field(factory=list)
     _more: int = 0
 
-    def add(self, line: int, column: int, message: str, help_: str = "") -> None:
-        """Note a problem at a line and column, both from 1."""
+    def add(self, code: str, line: int, column: int, message: str, help_: str = "") -> None:
+        """Note a problem at a line and column, both from 1. ``code`` is one of ``codes``."""
         if len(self.found) < MAX_PROBLEMS:
-            self.found.append(self._diagnostic(line, column, message, help_))
+            self.found.append(self._diagnostic(code, line, column, message, help_))
         else:
             self._more += 1
 
-    def warn(self, line: int, column: int, message: str, help_: str = "") -> None:
+    def warn(self, code: str, line: int, column: int, message: str, help_: str = "") -> None:
         """Note what is allowed, but likely not meant."""
         if len(self.warnings) < MAX_PROBLEMS:
-            self.warnings.append(self._diagnostic(line, column, message, help_))
+            self.warnings.append(self._diagnostic(code, line, column, message, help_))
 
-    def _diagnostic(self, line: int, column: int, message: str, help_: str) -> Diagnostic:
+    def _diagnostic(self, code: str, line: int, column: int, message: str, help_: str) -> Diagnostic:
         text = self.lines[line - 1] if 0 < line <= len(self.lines) else ""
-        return Diagnostic(self.path, line, column, message, help_, text)
+        return Diagnostic(self.path, line, column, message, help_, text, code)
 
     def all(self) -> tuple[Diagnostic, ...]:
         """Return the problems in the order of the source, and last how many more there are."""
@@ -41,6 +41,6 @@ class Problems:
         if self._more:
             last = found[-1]
             found.append(
-                attrs.evolve(last, message=f"and {self._more} more problems", help="mend these first", text="")
+                attrs.evolve(last, message=f"and {self._more} more problems", help="mend these first", text="", code="")
             )
         return tuple(found)

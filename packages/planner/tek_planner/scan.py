@@ -169,10 +169,12 @@ class Scanner:
         while end < len(self._lines) and not closing.match(self._lines[end]):
             end += 1
         if end == len(self._lines):
-            self._problems.add(number, 1, "this fence is never closed", f"close it with {opening[1]} at column 1")
+            self._problems.add(
+                "TEK501", number, 1, "this fence is never closed", f"close it with {opening[1]} at column 1"
+            )
         elif self._lines[end].startswith(" "):
             self._problems.add(
-                end + 1, 1, "this fence is closed by an indented line", "start the closing fence at column 1"
+                "TEK502", end + 1, 1, "this fence is closed by an indented line", "start the closing fence at column 1"
             )
         body = "".join(line + "\n" for line in self._lines[self._at + 1 : end])
         self._blocks.append(Fence(number, opening[2].strip(), body, opening[1], self._html_open.innermost))
@@ -188,6 +190,7 @@ class Scanner:
                 return
             if not first and (is_task_like(line) or _TASK_LOOK.match(line)):
                 self._problems.add(
+                    "TEK601",
                     self._at + 1,
                     1,
                     "task syntax inside raw HTML is not rendered, so it is not run",
@@ -212,7 +215,9 @@ class Scanner:
             if not text.strip(" \t"):
                 break
             if _HEADING.match(text) or _FENCE.match(text):
-                self._problems.add(number, 1, "raw HTML may swallow the lines below", "put a blank line below it")
+                self._problems.add(
+                    "TEK602", number, 1, "raw HTML may swallow the lines below", "put a blank line below it"
+                )
                 break
         self._other(number, line)
         self._at += 1
@@ -220,6 +225,7 @@ class Scanner:
     def _item(self, number: int, match: re.Match[str], line: str) -> None:
         if is_task_like(line):
             self._problems.add(
+                "TEK210",
                 number,
                 match.start(3) + 1,
                 "task syntax inside a list item is not a task",
@@ -231,10 +237,12 @@ class Scanner:
     def _other(self, number: int, line: str) -> None:
         marks = marks_of(line)
         if marks and is_task_like(line):
-            self._problems.add(number, marks + 1, "nested or indented task syntax is not run", "start it at column 1")
+            self._problems.add(
+                "TEK210", number, marks + 1, "nested or indented task syntax is not run", "start it at column 1"
+            )
         elif _INDENTED_FENCE.match(line):
             self._problems.add(
-                number, 1, "an indented fence is shown otherwise than it may be read", "start it at column 1"
+                "TEK503", number, 1, "an indented fence is shown otherwise than it may be read", "start it at column 1"
             )
         goes_on = self._last_text == number - 1
         self._opens_with_task = (goes_on and self._opens_with_task) or _TASK_TEXT.match(line) is not None
@@ -246,7 +254,9 @@ class Scanner:
         elif _UNDERLINE.match(below) and not _is_rule(line):
             unsure = ("an underlined heading under a task may or may not end it", "write it as ## at column 1")
             if self._opens_with_task:
-                self._problems.add(number, 1, "an underlined heading does not declare a task", "write it as ###")
+                self._problems.add(
+                    "TEK208", number, 1, "an underlined heading does not declare a task", "write it as ###"
+                )
         self._html_open.feed(number, line)
         self._blocks.append(Break(number, unsure))
 

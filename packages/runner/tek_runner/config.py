@@ -136,7 +136,7 @@ def _policy(data: bytes, path: str) -> tuple[Policy, tuple[bytes, ...]]:
         problem, where, help_ = error.problem, error.where, error.help
     line, column, text = place_in_json(data, where)
     message = f"{where}: {problem}" if where else problem
-    raise InvalidInput((Diagnostic(path, line, column, message, help_, text),))
+    raise InvalidInput((Diagnostic(path, line, column, message, help_, text, "TEK801"),))
 
 
 def _check_keys(data: bytes) -> None:
@@ -198,7 +198,7 @@ def check_queues(config: Config, plan: ExecutionPlan) -> None:
             line, column, text = place_in_json(read_input(path, "configuration file"), f"budgets.queues.{letter}")
             message = f"budgets.queues.{letter}: the plan has no Queue {letter}"
             help_ = f"its queues are {', '.join(letters)}" if letters else "it has no queues at all"
-            raise InvalidInput((Diagnostic(str(path), line, column, message, help_, text),))
+            raise InvalidInput((Diagnostic(str(path), line, column, message, help_, text, "TEK802"),))
 
 
 def _object(value: Any, where: str) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from tek_runner.examples import examples
 
 _COMMANDS = {
     "plan": "Read a source of truth and show or write its plan.",
+    "check": "Find what is wrong with a plan and its configuration.",
+    "explain": "Say what a diagnostic's code means.",
     "run": "Run a plan in parallel, under permits and budgets.",
     "replay": "Drive a recorded run again, touching nothing, and verify it.",
     "list": "List the tasks of a plan, or the installed agents and effects.",
