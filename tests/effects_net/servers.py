@@ -13,7 +13,7 @@ import attrs
 
 from tek_abi import Budget, MemoryBlobs, Permit, Subject
 from tek_abi.vocabulary.net import Http, Response
-from tek_effects_net import Resolve, http_effects
+from tek_effects_net import Resolve, Trust, http_effects
 from tek_kernel.effect import Applied, Cancel, Context
 
 SUBJECT = Subject("TASK-001", "shell")
@@ -145,8 +145,10 @@ class NotGranted(Exception):
 class Client:
     """Asks for requests as a task would."""
 
-    def __init__(self, resolve: Resolve, ca_file: str | None = None) -> None:
-        (self.effect,) = http_effects(resolve, ca_file)
+    def __init__(
+        self, resolve: Resolve, ca_file: str | None = None, client_cert: tuple[str, str] | None = None
+    ) -> None:
+        (self.effect,) = http_effects(resolve, Trust(ca_file, client_cert))
         self.blobs = MemoryBlobs()
 
     def apply(

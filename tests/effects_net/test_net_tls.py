@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -30,6 +31,7 @@ class Pki:
 
     ca_file: str
     server: ssl.SSLContext
+    key: str
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +60,7 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
     )
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     server.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    return Pki(str(folder / "cert.pem"), server)
+    return Pki(str(folder / "cert.pem"), server, str(folder / "key.pem"))
 
 
 @pytest.fixture
@@ -205,3 +207,31 @@ def test_authorities_that_cannot_be_read_fail_and_are_named(serve: Serve) -> Non
         client.ask(Http("GET", f"https://app.localhost:{server.port}/"), PERMIT)
     assert caught.value.code == "tls"
     assert not server.calls
+
+
+class TestClientCertificate:
+    @pytest.fixture
+    def curious(self, pki: Pki) -> ssl.SSLContext:
+        """A server that wants to know who asks."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=pki.ca_file)
+        context.load_cert_chain(pki.ca_file, pki.key)
+        context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    def test_it_is_shown_to_a_server_that_asks(self, serve: Serve, pki: Pki, curious: ssl.SSLContext) -> None:
+        server = serve(says(OK), tls=curious)
+        client = Client(Names(app__localhost=[["127.0.0.1"]]), pki.ca_file, (pki.ca_file, pki.key))
+        assert client.ask(Http("GET", f"https://app.localhost:{server.port}/"), PERMIT).status == 200
+
+    def test_without_it_such_a_server_does_not_answer(self, serve: Serve, trusting: Client, curious: Any) -> None:
+        server = serve(says(OK), tls=curious)
+        with pytest.raises(EffectError) as caught:
+            trusting.ask(Http("GET", f"https://app.localhost:{server.port}/"), PERMIT)
+        assert caught.value.code in ("tls", "connection")
+
+    def test_a_pair_that_does_not_fit_is_told_without_the_key(self, pki: Pki, tmp_path: Path) -> None:
+        (tmp_path / "other.key").write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+        client = Client(Names(app__localhost=[["127.0.0.1"]]), pki.ca_file, (pki.ca_file, str(tmp_path / "other.key")))
+        with pytest.raises(EffectError, match="cannot be used") as caught:
+            client.ask(Http("GET", "https://app.localhost:1/"), PERMIT)
+        assert (caught.value.code, "AAAA" in caught.value.message) == ("tls", False)

@@ -11,7 +11,7 @@ import pytest
 import tek_planner
 from tek_abi import Diagnostic, InvalidInput
 from tek_planner import attach_hooks, explanations, plan_bytes, plan_from_json, plan_text, read_hooks
-from tek_runner.config import check_queues, load_config
+from tek_runner.config import check_against, load_config
 
 PACKAGES = Path(tek_planner.__file__).parents[2]
 HEAD = "## Queue A — One\n\n### `TASK-001` First\n\n"
@@ -39,7 +39,7 @@ def _problems(code: str, language: str, text: str, tmp_path: Path) -> tuple[Diag
         else:
             assert PLAN is not None
             (tmp_path / "manifest.json").write_text(text)
-            check_queues(load_config(tmp_path, True), PLAN)
+            check_against(load_config(tmp_path, True), PLAN, tmp_path)
     except InvalidInput as invalid:
         return invalid.diagnostics
     return ()

@@ -7,6 +7,8 @@ from time import monotonic
 from tek_abi import Budget, BudgetExhausted
 from tek_kernel.effect import Cancel, EffectCancelled, EffectError
 
+_LONGEST_STEP = 1_000_000.0  # the system's timers take no more than some 24 days
+
 
 class Allowance:
     """The hard limits of one exchange, from its creation on, and the body bytes that it has moved.
@@ -40,7 +42,7 @@ class Allowance:
         left = self._deadline - monotonic()
         if left <= 0:
             raise self.late()
-        return left
+        return min(left, _LONGEST_STEP)
 
     def check_cancelled(self) -> None:
         """Raise ``EffectCancelled`` if the effect is to stop."""

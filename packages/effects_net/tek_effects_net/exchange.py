@@ -27,11 +27,15 @@ _WORST_FRAMING = 8  # a chunk of one byte takes six; more is padding
 
 @attrs.frozen
 class Question:
-    """A request as it is sent. ``body`` is ``None`` where the method has none."""
+    """A request as it is sent, but for its framing. ``body`` is ``None`` where there is none.
+
+    ``length`` is how many bytes the body holds, ``None`` where nobody knows and it goes in chunks.
+    """
 
     target: Target
     headers: tuple[tuple[str, str], ...] = attrs.field(repr=False)
-    body: bytes | None
+    body: Iterable[bytes] | None
+    length: int | None = None
 
 
 @attrs.frozen
@@ -140,17 +144,17 @@ def ask(
 
 
 def _headers(question: Question) -> list[tuple[str, str]]:
-    # Bodies are kept as they were sent: asking for none of the encodings spares everyone from decoding them.
-    defaults = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "tek"}
-    for name, _ in question.headers:
-        defaults.pop(name.lower(), None)
-    framing = [] if question.body is None else [("content-length", str(len(question.body)))]
-    return [*defaults.items(), *question.headers, *framing, ("connection", "close")]
+    if question.body is None:
+        framing = []
+    elif question.length is None:
+        framing = [("transfer-encoding", "chunked")]
+    else:
+        framing = [("content-length", str(question.length))]
+    return [*question.headers, *framing, ("connection", "close")]
 
 
-def _sent(body: bytes, allowance: Allowance) -> Iterator[bytes]:
-    for start in range(0, len(body), _CHUNK):
-        piece = body[start : start + _CHUNK]
+def _sent(body: Iterable[bytes], allowance: Allowance) -> Iterator[bytes]:
+    for piece in body:
         allowance.spend(len(piece))
         yield piece
 

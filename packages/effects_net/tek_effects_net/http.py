@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 import ssl
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -12,12 +12,13 @@ import attrs
 from tek_abi import Access, Blob, Budget, Limit
 from tek_abi.canonical import MAX_INTEGER
 from tek_abi.vocabulary.net import Http, Response
-from tek_effects_net.addresses import Unreachable, allowed_addresses
 from tek_effects_net.allowance import Allowance
+from tek_effects_net.decision import access_to, find_way
 from tek_effects_net.headers import Revealed, check_headers, reveal, secret_names
 from tek_effects_net.line import Line
 from tek_effects_net.resolver import Resolve, resolve_within
 from tek_effects_net.target import Target, read_target
+from tek_effects_net.trust import Trust, client_tls
 from tek_kernel.effect import (
     Applied,
     Context,
@@ -25,7 +26,6 @@ from tek_kernel.effect import (
     Effect,
     EffectCancelled,
     EffectError,
-    EffectRefused,
     SideEffect,
     secret_access,
 )
@@ -41,6 +41,7 @@ _SIDE_EFFECTS = {
     "DELETE": SideEffect.IDEMPOTENT,
 }
 _WITH_BODY = ("PATCH", "POST", "PUT")
+_PIECE = 64 * 1024
 
 
 class HttpEffect(Effect[Http]):
@@ -48,9 +49,9 @@ class HttpEffect(Effect[Http]):
 
     request: ClassVar[type[Any]] = Http
 
-    def __init__(self, resolve: Resolve, ca_file: str | None = None) -> None:
+    def __init__(self, resolve: Resolve, trust: Trust) -> None:
         self._resolve = resolve
-        self._ca_file = ca_file
+        self._trust = trust
 
     def side_effect(self, request: Http) -> SideEffect:
         """Judge by the method: RFC 9110 calls some safe and some idempotent."""
@@ -61,13 +62,12 @@ class HttpEffect(Effect[Http]):
         check_headers(request.headers)
         if request.timeout is not None and request.timeout < 1:
             raise ValueError("a timeout is one millisecond or more")
-        target = _access(read_target(request.method, request.url), request.body)
+        target = access_to(read_target(request.method, request.url), _size(request.body))
         return (target, *map(secret_access, secret_names(request.headers)))
 
     def cost(self, request: Http) -> Cost:
         """Reserve the timeout, and all bytes that are to be had: nobody knows a response's size beforehand."""
-        size = request.body.size if request.body is not None else 0
-        return Cost(Budget(ms=1, io=size), Limit(ms=request.timeout or DEFAULT_TIMEOUT, tokens=0))
+        return Cost(Budget(ms=1, io=_size(request.body) or 0), Limit(ms=request.timeout or DEFAULT_TIMEOUT, tokens=0))
 
     def apply(self, request: Http, context: Context) -> Applied:
         """Resolve once, check every address, connect to one of them, send, and keep the answer as it comes."""
@@ -88,10 +88,17 @@ class HttpEffect(Effect[Http]):
 
         body = _body(request, context)
         allowance.check_fits(len(body or b""))
-        addresses = self._addresses(target, request.body, context, allowance)
+        way = find_way(
+            target,
+            _size(request.body),
+            context.covering,
+            lambda host, port: resolve_within(self._resolve, host, port, allowance, context.cancel),
+        )
         revealed = reveal(request.headers, context.secret)
         tls = self._tls if target.resource.scheme == "https" else None
-        with ask(Question(target, revealed.headers, body), addresses, line, allowance, tls) as answer:
+        pieces, length = (None, None) if body is None else (_pieces(body), len(body))
+        question = Question(target, _with_defaults(revealed.headers), pieces, length)
+        with ask(question, way.addresses, line, allowance, tls) as answer:
             if target.resource.method != "HEAD" and answer.status != 304:
                 _check_announced(answer.headers, allowance)
             kept = context.blobs.put_stream(revealed.scrub(answer.body))
@@ -99,42 +106,26 @@ class HttpEffect(Effect[Http]):
         obs = {"address": answer.address, "http_version": answer.http_version}
         return Applied(response, allowance.usage, obs)
 
-    def _addresses(self, target: Target, body: Blob | None, context: Context, allowance: Allowance) -> tuple[str, ...]:
-        host, port = target.resource.host, target.resource.port
-        if target.address is not None:
-            addresses: tuple[str, ...] = (target.address,)
-        else:
-            addresses = resolve_within(self._resolve, host, port, allowance, context.cancel)
-        allowed = allowed_addresses(host, addresses, context.covering(_access(target, body)))
-        if isinstance(allowed, Unreachable):
-            raise EffectRefused(_access(target, body), _refusal(target, allowed))
-        return allowed
-
     @cached_property
     def _tls(self) -> ssl.SSLContext:
-        try:
-            context = ssl.create_default_context(cafile=self._ca_file)
-        except OSError as error:
-            raise EffectError(
-                "tls", f"the authorities of {self._ca_file or 'the system'} cannot be read: {error}"
-            ) from None
-        # Python 3.11 and earlier let OpenSSL 3 take a cut connection for the end of a body.
-        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
-        return context
+        return client_tls(self._trust)
 
 
-def _access(target: Target, body: Blob | None) -> Access:
-    size = None if body is None else body.size
-    return Access("net.http", "net", str(target.resource), bytes=size, method=target.resource.method)
+def _size(body: Blob | None) -> int | None:
+    return None if body is None else body.size
 
 
-def _refusal(target: Target, unreachable: Unreachable) -> str:
-    resource, named = target.resource, unreachable.named
-    if named is None:
-        return f"{resource} refused: {unreachable}, and no rule can grant that"
-    grant = f"net.http:{resource.method} {resource.scheme}://{named}:{resource.port}/**"
-    way = "grant it by name:" if named == resource.host else f"ask for {named} itself, with"
-    return f"{resource} refused: {unreachable}, and no rule grants that by name; {way} --allow {shlex.quote(grant)}"
+def _pieces(body: bytes) -> Iterator[bytes]:
+    for start in range(0, len(body), _PIECE):
+        yield body[start : start + _PIECE]
+
+
+def _with_defaults(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    # Bodies are kept as they were sent: asking for none of the encodings spares everyone from decoding them.
+    defaults = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "tek"}
+    for name, _ in headers:
+        defaults.pop(name.lower(), None)
+    return (*defaults.items(), *headers)
 
 
 def _body(request: Http, context: Context) -> bytes | None:

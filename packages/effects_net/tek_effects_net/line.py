@@ -14,18 +14,23 @@ from tek_kernel.effect import Cancel, EffectError
 
 
 class Line:
-    """A connection to the first of some addresses that answers. Whatever fails is an ``EffectError``.
+    """A connection to the first of some addresses that answers, or ``accepted`` from someone who called.
 
-    Used by one thread; ``cancel`` may come from any.
+    Whatever fails is an ``EffectError``. Used by one thread, or by one that reads and one that writes; ``cancel`` may
+    come from any.
     """
 
-    def __init__(self, allowance: Allowance, cancel: Cancel) -> None:
+    def __init__(self, allowance: Allowance, cancel: Cancel, accepted: socket.socket | None = None) -> None:
         self._allowance = allowance
         self._lock = Lock()
-        self._socket: socket.socket | None = None
+        self._socket = accepted
         self.wrote = False
         """Whether the peer may have seen some of what was written."""
-        cancel.on_cancel(self._wake)
+        cancel.on_cancel(self.interrupt)
+
+    def allow(self, allowance: Allowance) -> None:
+        """Go on under another allowance."""
+        self._allowance = allowance
 
     def connect(self, addresses: Sequence[str], port: int) -> str:
         """Connect to exactly one of ``addresses``, tried in order, and return it.
@@ -96,6 +101,19 @@ class Line:
                 self._socket.close()
                 self._socket = None
 
+    def end(self) -> None:
+        """Tell the peer that nothing more is sent; it may still be read from."""
+        with suppress(OSError):
+            self._open().shutdown(socket.SHUT_WR)
+
+    def interrupt(self) -> None:
+        """Wake whoever reads or writes: the connection is over. Any thread may ask."""
+        # The lock keeps the descriptor from being closed, and its number reused, in between. The plain socket's
+        # shutdown, as that of TLS drops state which the other thread is using.
+        with self._lock, suppress(OSError):
+            if self._socket is not None:
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
     def _open(self) -> socket.socket:
         if self._socket is None:
             raise EffectError("connection", "the connection is closed", self._allowance.usage)
@@ -105,13 +123,6 @@ class Line:
         with self._lock:
             self._socket = sock
         return sock
-
-    def _wake(self) -> None:
-        # The lock keeps the descriptor from being closed, and its number reused, in between. The plain socket's
-        # shutdown, as that of TLS drops state which the other thread is using.
-        with self._lock, suppress(OSError):
-            if self._socket is not None:
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def _failure(self, what: str, error: OSError) -> TekError:
         self._allowance.check_cancelled()

@@ -27,7 +27,6 @@ from tek_abi import (
     Permit,
     Policy,
     QuantityError,
-    TekError,
     Value,
     parse_limit,
     parse_rule,
@@ -38,8 +37,11 @@ from tek_abi import (
 from tek_abi.budget import UNLIMITED, parse_bound
 from tek_abi.permit import canonical_pattern, parse_instant
 from tek_abi.policy import DEFAULT_PRESET, DEFAULT_TASK_LIMIT, PRESETS
+from tek_effects_net.trust import SYSTEM_TRUST, Trust
 from tek_planner import Hooks, read_hooks
 from tek_runner.inputs import UnreadableInput, read_input
+from tek_runner.manifest_error import ManifestError
+from tek_runner.tls import check_key_is_apart, read_trust
 
 NO_PRESET = "none"
 _LETTERS = re.compile(r"[A-Z]+")
@@ -54,6 +56,7 @@ class Config:
     digest: str
     directory: Path | None
     trusted_keys: tuple[bytes, ...] = ()
+    trust: Trust = SYSTEM_TRUST
 
 
 @attrs.frozen
@@ -89,6 +92,7 @@ class _Manifest:
     budgets: _Budgets = _Budgets()
     layers: Any = attrs.field(factory=dict)
     keys: tuple[str, ...] = ()
+    tls: Any = attrs.field(factory=dict)
 
 
 def load_config(directory: Path | None, required: bool) -> Config:
@@ -100,13 +104,14 @@ def load_config(directory: Path | None, required: bool) -> Config:
         raise UnreadableInput(str(directory), "there is no such configuration directory")
     manifest = _optional(directory, "manifest.json")
     hooks = _optional(directory, "hooks.json")
-    policy, keys = (Policy(), ()) if manifest is None else _policy(*manifest)
+    policy, keys, trust = (Policy(), (), SYSTEM_TRUST) if manifest is None else _policy(*manifest)
     return Config(
         policy,
         None if hooks is None else read_hooks(hooks[0], hooks[1]),
         sha256_hex(b"\0".join(part[0] if part else b"" for part in (manifest, hooks))),
         directory if manifest or hooks else None,
         keys,
+        trust,
     )
 
 
@@ -116,27 +121,23 @@ def _optional(directory: Path | None, name: str) -> tuple[bytes, str] | None:
     return read_input(directory / name, "configuration file"), str(directory / name)
 
 
-@attrs.define(str=False)
-class _ManifestError(TekError, ValueError):
-    """A manifest's value at ``where`` is refused."""
-
-    where: str
-    problem: str
-    help: str = ""
-
-
-def _policy(data: bytes, path: str) -> tuple[Policy, tuple[bytes, ...]]:
+def _policy(data: bytes, path: str) -> tuple[Policy, tuple[bytes, ...], Trust]:
     try:
         _check_keys(data)
         manifest = CODEC.loads(data, _Manifest)
-        return _read(manifest), tuple(_key(key, f"keys[{i}]") for i, key in enumerate(manifest.keys))
+        keys = tuple(_key(key, f"keys[{i}]") for i, key in enumerate(manifest.keys))
+        return _read(manifest), keys, read_trust(manifest.tls, Path(path).parent)
     except DecodeError as error:
         problem, where, help_ = error.problem, error.where, "see docs/manifest.md for every field"
-    except _ManifestError as error:
+    except ManifestError as error:
         problem, where, help_ = error.problem, error.where, error.help
-    line, column, text = place_in_json(data, where)
-    message = f"{where}: {problem}" if where else problem
-    raise InvalidInput((Diagnostic(path, line, column, message, help_, text, "TEK801"),))
+    raise _invalid(path, data, ManifestError(where, problem, help_))
+
+
+def _invalid(path: str, data: bytes, error: ManifestError, code: str = "TEK801") -> InvalidInput:
+    line, column, text = place_in_json(data, error.where)
+    message = str(error) if error.where else error.problem
+    return InvalidInput((Diagnostic(path, line, column, message, error.help, text, code),))
 
 
 def _check_keys(data: bytes) -> None:
@@ -146,7 +147,7 @@ def _check_keys(data: bytes) -> None:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise _ManifestError("", f"the key {key!r} stands twice in one object", "keep one of the two")
+                raise ManifestError("", f"the key {key!r} stands twice in one object", "keep one of the two")
             seen.add(key)
 
     with suppress(
@@ -157,7 +158,7 @@ def _check_keys(data: bytes) -> None:
 
 def _read(manifest: _Manifest) -> Policy:
     if manifest.preset not in (*PRESETS, NO_PRESET):
-        raise _ManifestError("preset", f"there is no preset {manifest.preset!r}", f"use {', '.join(PRESETS)} or none")
+        raise ManifestError("preset", f"there is no preset {manifest.preset!r}", f"use {', '.join(PRESETS)} or none")
     permits = [] if manifest.preset == NO_PRESET else list(preset_permits(manifest.preset))
     for i, spec in enumerate(manifest.permits):
         permits += _permits(spec, f"permits[{i}]")
@@ -165,7 +166,7 @@ def _read(manifest: _Manifest) -> Policy:
     for name, value in _object(manifest.layers, "layers").items():
         where = f"layers.{name}"
         if name not in LAYERS:
-            raise _ManifestError(where, f"there is no layer {name!r}", f"layers are {', '.join(LAYERS)}")
+            raise ManifestError(where, f"there is no layer {name!r}", f"layers are {', '.join(LAYERS)}")
         layer = CODEC.decode({"agent": value} if isinstance(value, str) else value, _Layer, where)
         if layer.agent is not None:
             agents.append((name, layer.agent))
@@ -177,7 +178,7 @@ def _read(manifest: _Manifest) -> Policy:
     for letter in queues:
         if not _LETTERS.fullmatch(letter):
             help_ = "name a queue by its capital letters, as in Queue A"
-            raise _ManifestError(f"budgets.queues.{letter}", "is not a queue's letter", help_)
+            raise ManifestError(f"budgets.queues.{letter}", "is not a queue's letter", help_)
     return Policy(
         preset=manifest.preset,
         permits=tuple(permits),
@@ -189,28 +190,35 @@ def _read(manifest: _Manifest) -> Policy:
     )
 
 
-def check_queues(config: Config, plan: ExecutionPlan) -> None:
-    """Refuse a ceiling for a queue that the plan does not have: it would bound nothing. Raises ``InvalidInput``."""
-    letters = dict.fromkeys(queue.letter for queue in plan.queues)
-    for letter, _ in config.policy.queues:
-        if letter not in letters and config.directory is not None:
-            path = config.directory / "manifest.json"
-            line, column, text = place_in_json(read_input(path, "configuration file"), f"budgets.queues.{letter}")
-            message = f"budgets.queues.{letter}: the plan has no Queue {letter}"
-            help_ = f"its queues are {', '.join(letters)}" if letters else "it has no queues at all"
-            raise InvalidInput((Diagnostic(str(path), line, column, message, help_, text, "TEK802"),))
+def check_against(config: Config, plan: ExecutionPlan, workspace: Path) -> None:
+    """Refuse what would bound nothing, as a ceiling for a queue that the plan does not have, or protect nothing, as a
+    private key in the workspace. Raises ``InvalidInput``.
+    """
+    if config.directory is None:
+        return
+    try:
+        check_key_is_apart(config.trust, workspace)
+        letters = dict.fromkeys(queue.letter for queue in plan.queues)
+        for letter, _ in config.policy.queues:
+            if letter not in letters:
+                help_ = f"its queues are {', '.join(letters)}" if letters else "it has no queues at all"
+                raise ManifestError(f"budgets.queues.{letter}", f"the plan has no Queue {letter}", help_)
+    except ManifestError as error:
+        code = "TEK802" if error.where.startswith("budgets") else "TEK801"
+        path = config.directory / "manifest.json"
+        raise _invalid(str(path), read_input(path, "configuration file"), error, code) from None
 
 
 def _object(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise _ManifestError(where, "is not an object")
+        raise ManifestError(where, "is not an object")
     return value
 
 
 def _texts(value: Any, where: str) -> tuple[str, ...]:
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) and item for item in items):
-        raise _ManifestError(where, "is neither text nor a list of texts")
+        raise ManifestError(where, "is neither text nor a list of texts")
     return tuple(items)
 
 
@@ -236,13 +244,13 @@ def _permits(spec: _Permit, where: str) -> list[Permit]:
             for action, resource, subject in itertools.product(actions, resources, subjects)
         ]
     except (PatternError, DecodeError) as error:
-        raise _ManifestError(where, str(error), "a permit is an action, a resource, and what narrows them") from None
+        raise ManifestError(where, str(error), "a permit is an action, a resource, and what narrows them") from None
 
 
 def _some(value: Any, where: str) -> tuple[str, ...]:
     texts = _texts(value, where)
     if not texts:
-        raise _ManifestError(where, "names nothing", "an empty list would grant nothing; remove the entry")
+        raise ManifestError(where, "names nothing", "an empty list would grant nothing; remove the entry")
     return texts
 
 
@@ -251,7 +259,7 @@ def _caveat(name: str, value: Value, where: str) -> Caveat:
         return Caveat(name, value)
     if name == "methods" and isinstance(value, list) and all(isinstance(item, str) for item in value):
         return Caveat(name, tuple(str(item).upper() for item in value))
-    raise _ManifestError(
+    raise ManifestError(
         f"{where}.caveats.{name}",
         "is not a caveat that can be enforced",
         "caveats are max_bytes (bytes), max_uses (a task), methods (a list)",
@@ -270,10 +278,10 @@ def _limit(value: Any, where: str) -> Limit:
         }
         return CODEC.decode(bounds, Limit, where)
     except (QuantityError, KeyError, ValueError) as error:
-        if isinstance(error, _ManifestError | DecodeError):
+        if isinstance(error, ManifestError | DecodeError):
             raise
         help_ = f'write {{"ms": "90s", "io": "64MiB", "tokens": 0}}, or "{UNLIMITED}" for a dimension'
-        raise _ManifestError(where, str(error), help_) from None
+        raise ManifestError(where, str(error), help_) from None
 
 
 def _key(text: str, where: str) -> bytes:
@@ -282,7 +290,7 @@ def _key(text: str, where: str) -> bytes:
     except ValueError:
         key = b""
     if len(key) != 32:
-        raise _ManifestError(where, "is not an Ed25519 public key", "write its 32 bytes as 64 hex digits")
+        raise ManifestError(where, "is not an Ed25519 public key", "write its 32 bytes as 64 hex digits")
     return key
 
 

@@ -139,7 +139,7 @@ def execute(session: Session, started: Callable[[Task, str], None], ended: Calla
         protected = protected_paths(session)
         authority = Authority(session.policy, protected, Verifier(session.config.trusted_keys))
         scopes = Scopes(session.plan, session.policy, authority)
-        registry = make_registry(session.workspace, dict(os.environ), session.sandbox)
+        registry = make_registry(session.workspace, dict(os.environ), session.sandbox, session.config.trust)
         broker = Broker(Decider(registry, codec, run_id), ledger, codec, blobs, os.environ.get)
         replay_hash = ReplayHash(*digests, [task.id for _, task in session.plan.tasks()])
         watcher = Watcher(started, lambda result, at: ended(result))

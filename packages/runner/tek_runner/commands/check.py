@@ -9,7 +9,7 @@ import click
 
 from tek_abi import ExecutionPlan, InvalidInput
 from tek_planner import attach_hooks, plan_bytes, plan_from_json
-from tek_runner.config import check_queues, load_config
+from tek_runner.config import check_against, load_config
 from tek_runner.console import printable
 from tek_runner.diagnostics import FORMATS, Finding
 from tek_runner.examples import examples
@@ -74,7 +74,7 @@ def _findings(path: Path, config_dir: Path | None) -> Iterator[Finding]:
     try:
         config = load_config(beside, config_dir is not None)
         if plan is not None:
-            check_queues(config, plan)
+            check_against(config, plan, path.resolve().parent)
             if config.hooks is not None:
                 yield from (Finding("warning", found) for found in attach_hooks(plan, config.hooks)[1])
     except InvalidInput as invalid:

@@ -17,7 +17,7 @@ import orjson
 
 from tek_abi import TekError
 from tek_agents.registry import AgentRegistry
-from tek_effects_proc import LEVELS, SandboxUnavailable, open_sandbox
+from tek_effects_proc import AUTO, LEVELS, WEAKER, SandboxUnavailable, open_sandbox
 from tek_kernel.openat2 import BENEATH, openat2, supported
 from tek_runner.examples import examples
 from tek_runner.exits import Exit
@@ -54,7 +54,7 @@ def command(as_json: bool) -> int:
             click.echo(f"{mark:<8} {check.name:<16} {check.detail}")
             if check.remedy and not check.holds:
                 click.echo(f"{'':<25} {check.remedy}")
-    confined = any(check.holds for check in checks if check.name.startswith(_LEVEL))
+    confined = any(check.holds for check in checks if check.name in [_LEVEL + level for level in AUTO])
     return Exit.OK if confined and all(check.holds or not check.needed for check in checks) else Exit.SANDBOX
 
 
@@ -117,9 +117,11 @@ def _agents() -> _Check:
 
 _LEVEL = "level "
 _SETTINGS = (
-    ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "0", "AppArmor keeps user namespaces from programs"),
-    ("/proc/sys/kernel/unprivileged_userns_clone", "1", "the system keeps user namespaces from ordinary users"),
+    ("kernel/apparmor_restrict_unprivileged_userns", "1", "0", "AppArmor keeps user namespaces from programs"),
+    ("kernel/unprivileged_userns_clone", "0", "1", "the system keeps user namespaces from ordinary users"),
+    ("user/max_user_namespaces", "0", "15000", "the system allows no user namespaces"),
 )
+"""Below /proc/sys: what keeps user namespaces away, the value that does, the one that would not, and its meaning."""
 
 
 def _confinement() -> list[_Check]:
@@ -133,18 +135,43 @@ def _level(level: str) -> _Check:
     except SandboxUnavailable as error:
         ((_, reason),) = error.reasons
         return _Check(_LEVEL + level, False, reason, _remedy(level), needed=False)
-    return _Check(_LEVEL + level, True, "its self-test passed: no way out was open")
+    detail = "its self-test passed: no way out was open"
+    return _Check(_LEVEL + level, True, f"{detail}; {WEAKER[level]}" if level in WEAKER else detail, needed=False)
 
 
 def _remedy(level: str) -> str:
     if (os.getuid() == 0) != (level == "root-idmap"):
-        return "" if os.getuid() == 0 else "an ordinary user needs the level userns alone"
-    for path, wanted, meaning in _SETTINGS:
-        with suppress(OSError), open(path) as file:
-            if level == "userns" and file.read().strip() != wanted:
-                return f"{meaning}: an administrator can allow them with sysctl {path[10:].replace('/', '.')}={wanted}"
-    if level == "root-idmap":
-        return (
-            "in a container it needs CAP_SYS_ADMIN, an unmasked /proc and the calls mount and clone3; else Linux 5.13"
-        )
-    return "it needs Linux 5.13 with user namespaces and Landlock; a container's seccomp filter may refuse them"
+        return "" if os.getuid() == 0 else "start tek-runner as root for it, or use the level userns"
+    remedies = [remedy for remedy in (_setting(level), _filter(level)) if remedy]
+    return "; ".join(remedies) or _NEEDS[level]
+
+
+_NEEDS = {
+    "root-idmap": "it needs Linux 5.13 with Landlock, CAP_SYS_ADMIN and an unmasked /proc; in a container, start that "
+    "with --privileged, or start tek-runner there as an ordinary user",
+    "userns": "it needs Linux 5.13 with user namespaces and Landlock",
+    "bwrap": "install bubblewrap 0.11 or newer (on Debian: apt-get install bubblewrap)",
+    "landlock": "it needs Linux 6.12, with landlock among the names in /sys/kernel/security/lsm",
+}
+
+
+def _setting(level: str) -> str:
+    """Return the switch of the system that keeps a level away, and how an administrator turns it."""
+    if level not in ("userns", "bwrap"):
+        return ""
+    for name, closed, opened, meaning in _SETTINGS:
+        with suppress(OSError), open(f"/proc/sys/{name}") as file:
+            if file.read().strip() == closed:
+                return f"{meaning}: an administrator can allow them with sysctl {name.replace('/', '.')}={opened}"
+    return ""
+
+
+def _filter(level: str) -> str:
+    """Tell whether a filter of system calls, as containers have one, may be in the way."""
+    with suppress(OSError), open("/proc/self/status") as file:
+        if level != "landlock" and "Seccomp:\t2" in file.read():
+            return (
+                "a filter of system calls is in force here, as in a container, and may refuse what it needs: "
+                "start the container with --security-opt seccomp=unconfined"
+            )
+    return ""

@@ -12,10 +12,10 @@ import click
 import orjson
 
 from tek_abi import Limit, QuantityError, TaskResult, parse_limit
-from tek_effects_proc import open_sandbox
+from tek_effects_proc import LEVELS, WEAKER, open_sandbox
 from tek_executor import Graph, Options
 from tek_kernel import utc_now
-from tek_runner.config import check_queues, load_config
+from tek_runner.config import check_against, load_config
 from tek_runner.console import Console, printable
 from tek_runner.examples import examples
 from tek_runner.exits import Exit, exit_of
@@ -75,11 +75,11 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option(
     "--sandbox",
-    type=click.Choice(["auto", "root-idmap", "userns", "off"]),
+    type=click.Choice(["auto", *LEVELS, OFF]),
     default="auto",
     show_default=True,
-    help="How the OS holds commands to their permits: the strongest level that this machine proves to have, one of "
-    "them, or off, which gives them all your rights and is recorded.",
+    help="How the OS holds commands to their permits: auto is the strongest of root-idmap, userns and bwrap that this "
+    "machine proves to have; landlock is degraded and must be named; off gives them all your rights. It is recorded.",
 )
 @click.option("--fail-fast", is_flag=True, help="Start no further task once one has failed or was denied.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end, and nothing else.")
@@ -114,7 +114,7 @@ def command(
     policy = operator_policy(config, allow, budget)
     if policy.preset == "unconfined" and sandbox != "off":
         raise click.UsageError("the preset unconfined grants everything; say --sandbox=off with it to mean it")
-    check_queues(config, plan)
+    check_against(config, plan, loaded.workspace)
     options = Options(workers, fail_fast, select(plan, only))
     Graph(plan, options.selected)
     confine = sandbox != "off" and needs_sandbox(plan, agent_of(policy, dry_run), options.selected)
@@ -164,7 +164,11 @@ def _level(session: Session) -> str:
         return "no task runs commands"
     if session.level == OFF:
         return "commands are NOT confined by the OS, only checked before they start"
-    return f"commands are confined by the OS ({session.level})"
+    return f"commands are confined by the OS ({', '.join((session.level, *_weakness(session.level)))})"
+
+
+def _weakness(level: str) -> tuple[str, ...]:
+    return (WEAKER[level],) if level in WEAKER else ()
 
 
 def _cancelled(session: Session, finished: Finished) -> list[TaskResult]:
@@ -211,7 +215,7 @@ def _print_account(
     words = [program(), "run", shown(source.path)]
     words += ["--config", str(config_dir)] if config_dir is not None else []
     words += [word for rule in allow for word in ("--allow", rule)]
-    words += ["--sandbox=off"] if session.level == OFF else []
+    words += [f"--sandbox={session.level}"] if session.level in (OFF, *WEAKER) else []
     for result in bad:
         if result.status != "skipped":
             console.say(f"\n{result.status.upper().replace('_', ' ')} {result.task}  {result.queue}")

@@ -1,0 +1,246 @@
+"""The proxy of a confined command: tunnels out of its network namespace, each only where its task's permits lead.
+
+The command reaches one listener and nothing else; it asks there with CONNECT (RFC 9110, section 9.3.6), and where a
+tunnel may lead is decided by the function that decides for ``net.http``. A tunnel cannot be seen into, so only permits
+that give every method and path of a host and port open one. All that tunnels carry counts as the command's bytes.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import closing, suppress
+
+import attrs
+
+from tek_abi import Budget, PatternError, TekError, Value
+from tek_abi.canonical import MAX_INTEGER
+from tek_effects_net.allowance import Allowance
+from tek_effects_net.decision import find_way, without_counts
+from tek_effects_net.line import Line
+from tek_effects_net.resolver import Resolve, resolve_within
+from tek_effects_net.target import Target, read_tunnel
+from tek_kernel.effect import Cancel, Context, EffectCancelled, EffectError, EffectRefused
+
+MAX_TUNNELS = 64
+"""How many connections a command may have open at once; more are turned away."""
+
+MAX_SHOWN = 100
+"""How many tunnels stand in a command's observations; the rest is counted."""
+
+HEAD_LIMIT = 16 * 1024
+"""Bytes of the longest request for a tunnel, its headers included."""
+
+_HEAD_TIMEOUT = 10_000
+_CONNECT_TIMEOUT = 30_000
+_PIECE = 64 * 1024
+_REQUEST = re.compile(rb"CONNECT ([!-~]{1,300}) HTTP/1\.[01]")
+_HEADER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ \t]*[\t -~\x80-\xff]*")
+_FRAMING = (b"content-length", b"transfer-encoding", b"upgrade")
+
+
+@attrs.define(str=False)
+class _Refused(TekError):
+    """A request that is answered with an error. ``verdict`` is bad, denied or failed."""
+
+    status: str
+    verdict: str
+    why: str
+
+    def __str__(self) -> str:
+        return self.why
+
+
+@attrs.define
+class _Tunnel:
+    """One connection for the record."""
+
+    to: str = ""
+    verdict: str = "open"
+    why: str = ""
+    sent: int = 0
+    received: int = 0
+
+    def value(self) -> Value:
+        facts: dict[str, Value] = {"to": self.to, "verdict": self.verdict, "sent": self.sent, "received": self.received}
+        return {**facts, "why": self.why} if self.why else facts
+
+
+class Proxy:
+    """Serves one command's listener from its creation until ``close``.
+
+    ``take`` is told of bytes before they are passed on and returns how many of them the command's budget covers.
+    """
+
+    def __init__(self, listener: socket.socket, context: Context, take: Callable[[int], int], resolve: Resolve) -> None:
+        self._listener = listener
+        self._context = context
+        self._covering = without_counts(context.covering)
+        self._take = take
+        self._resolve = resolve
+        self._lock = threading.Lock()
+        self._cancels: dict[Cancel, threading.Thread] = {}
+        self._closed = False
+        self._tunnels: list[_Tunnel] = []
+        self._more = 0
+        self._acceptor = threading.Thread(target=self._accept, name="tek-proxy", daemon=True)
+        self._acceptor.start()
+
+    def close(self) -> Value:
+        """End every tunnel and return what was asked for, as far as it is shown."""
+        with self._lock:
+            self._closed = True
+            running = list(self._cancels.items())
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        for cancel, _ in running:
+            cancel.cancel("end")
+        self._acceptor.join()
+        for _, thread in running:
+            thread.join()
+        with self._lock:
+            shown: list[Value] = [tunnel.value() for tunnel in self._tunnels]
+            return [*shown, {"more": self._more}] if self._more else shown
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            sock.settimeout(None)
+            cancel = Cancel()
+            thread = threading.Thread(target=self._serve, args=(sock, cancel), name="tek-tunnel", daemon=True)
+            with self._lock:
+                if self._closed or len(self._cancels) >= MAX_TUNNELS:
+                    sock.close()
+                    continue
+                self._cancels[cancel] = thread
+            thread.start()
+
+    def _serve(self, sock: socket.socket, cancel: Cancel) -> None:
+        tunnel = _Tunnel()
+        try:
+            with closing(Line(self._allowance(_HEAD_TIMEOUT, cancel), cancel, sock)) as client:
+                self._answer(client, tunnel, cancel)
+        except EffectCancelled:
+            pass  # the command has ended, and with it what it had open
+        except EffectError as error:
+            tunnel.verdict, tunnel.why = "failed", error.message
+        finally:
+            with self._lock:
+                del self._cancels[cancel]
+                if tunnel.to and len(self._tunnels) < MAX_SHOWN:
+                    self._tunnels.append(tunnel)
+                elif tunnel.to:
+                    self._more += 1
+
+    def _answer(self, client: Line, tunnel: _Tunnel, cancel: Cancel) -> None:
+        try:
+            target = _read_request(client)
+            tunnel.to = target.authority
+            server, allowance = self._connect(target, cancel)
+        except _Refused as refused:
+            tunnel.verdict, tunnel.why = refused.verdict, refused.why
+            client.write(_reply(refused.status, refused.why))
+            return
+        with closing(server):
+            client.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            client.allow(allowance)
+            self._relay(client, server, allowance, tunnel)
+
+    def _connect(self, target: Target, cancel: Cancel) -> tuple[Line, Allowance]:
+        allowance = self._allowance(_CONNECT_TIMEOUT, cancel)
+        try:
+            way = find_way(
+                target,
+                None,
+                self._covering,
+                lambda host, port: resolve_within(self._resolve, host, port, allowance, cancel),
+            )
+            server = Line(allowance, cancel)
+            server.connect(way.addresses, target.resource.port)
+        except EffectRefused as error:
+            raise _Refused("403 Forbidden", "denied", error.message) from None
+        except EffectError as error:
+            raise _Refused("502 Bad Gateway", "failed", error.message) from None
+        whole = Allowance(self._bounded(way.max_bytes), self._context.limits.ms, cancel)
+        server.allow(whole)
+        return server, whole
+
+    def _bounded(self, max_bytes: int | None) -> Budget:
+        """Return what one tunnel may carry; what all of them may is for ``take`` to say."""
+        return Budget(self._context.limits.ms, 0, MAX_INTEGER if max_bytes is None else max_bytes)
+
+    def _allowance(self, timeout: int, cancel: Cancel) -> Allowance:
+        return Allowance(self._context.limits, timeout, cancel)
+
+    def _relay(self, client: Line, server: Line, allowance: Allowance, tunnel: _Tunnel) -> None:
+        """Pass bytes on in both directions until both have ended, or something has gone wrong in one."""
+        failures: list[TekError] = []
+        counting = threading.Lock()
+
+        def carry(source: Line, sink: Line, direction: str) -> None:
+            try:
+                while piece := source.read(_PIECE):
+                    with counting:
+                        allowance.spend(len(piece))
+                        covered = self._take(len(piece))
+                        setattr(tunnel, direction, getattr(tunnel, direction) + covered)
+                    sink.write(piece[:covered])
+                    if covered < len(piece):
+                        raise EffectError("budget-exhausted", "the command's io budget is used up")
+                sink.end()
+            except TekError as failure:
+                failures.append(failure)
+                client.interrupt()
+                server.interrupt()
+
+        back = threading.Thread(target=carry, args=(server, client, "received"), name="tek-tunnel-back", daemon=True)
+        back.start()
+        carry(client, server, "sent")
+        back.join()
+        if failures:
+            raise failures[0]
+
+
+def _read_request(client: Line) -> Target:
+    """Read the request for a tunnel. Raises ``_Refused`` for whatever is not plainly one."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        if len(head) > HEAD_LIMIT:
+            raise _bad("the request is too long")
+        piece = client.read(HEAD_LIMIT + 1 - len(head))
+        if not piece:
+            raise _bad("the request is not complete")
+        head += piece
+    head, _, rest = head.partition(b"\r\n\r\n")
+    if rest:
+        raise _bad("something follows the request before it was answered")
+    first, *headers = head.split(b"\r\n")
+    request = _REQUEST.fullmatch(first)
+    if request is None:
+        if first.split(b" ")[0].isalpha() and b"://" in first:
+            raise _bad("this proxy opens tunnels alone: ask with CONNECT (curl --proxytunnel), or use https")
+        raise _bad("write CONNECT host:port HTTP/1.1")
+    for header in headers:
+        if not _HEADER.fullmatch(header):
+            raise _bad("a header is a name, a colon and a value on one line")
+        if header.partition(b":")[0].lower() in _FRAMING:
+            raise _bad("a request for a tunnel has no body and no upgrade")
+    try:
+        return read_tunnel(request[1].decode("ascii"))
+    except PatternError as error:
+        raise _bad(str(error)) from None
+
+
+def _bad(why: str) -> _Refused:
+    return _Refused("400 Bad Request", "bad", why)
+
+
+def _reply(status: str, why: str) -> bytes:
+    body = f"tek: {why}\n".encode("ascii", "backslashreplace")
+    head = f"HTTP/1.1 {status}\r\ncontent-type: text/plain\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    return head.encode() + body

@@ -1,0 +1,53 @@
+"""Ways to write 127.0.0.1, and places beside it, that must not be reached under a permit for any host."""
+
+from __future__ import annotations
+
+HOSTS = {
+    "decimal": "2130706433",
+    "hexadecimal": "0x7f000001",
+    "mixed hexadecimal": "0x7f.1",
+    "octal": "017700000001",
+    "dotted octal": "0177.0.0.1",
+    "short": "127.1",
+    "zero": "0",
+    "any address": "0.0.0.0",
+    "loopback": "127.0.0.1",
+    "another loopback": "127.8.8.8",
+    "any address of IPv6": "[::]",
+    "loopback of IPv6": "[::1]",
+    "mapped": "[::ffff:127.0.0.1]",
+    "mapped in hex": "[::ffff:7f00:1]",
+    "compatible": "[::127.0.0.1]",
+    "NAT64": "[64:ff9b::7f00:1]",
+    "6to4": "[2002:7f00:1::]",
+    "a zone": "[fe80::1%25lo]",
+    "a bare zone": "[fe80::1%lo]",
+    "full-width dots": "127\uff0e0\uff0e0\uff0e1",
+    "ideographic dots": "127\u30020\u30020\u30021",
+    "full-width digits": "\uff11\uff12\uff17.0.0.1",
+    "circled digits": "\u2460\u2461\u2466.0.0.1",
+    "a final dot": "localhost.",
+    "an address with a final dot": "127.0.0.1.",
+    "localhost": "localhost",
+    "below localhost": "a.localhost",
+    "a user": "allowed.example@127.0.0.1",
+    "a password": "a:b@127.0.0.1",
+    "a fragment before a user": "127.0.0.1#@allowed.example",
+    "a backslash before a user": "127.0.0.1\\@allowed.example",
+    "a question before a user": "127.0.0.1?@allowed.example",
+    "a blank": "127.0.0.1 allowed.example",
+    "a tab": "127.0.0.1\tallowed.example",
+    "a line end": "127.0.0.1\r\nx: y",
+    "an encoded line end": "127.0.0.1%0d%0ax",
+    "NUL": "127.0.0.1\0.example",
+    "an encoded host": "%31%32%37.0.0.1",
+    "metadata": "169.254.169.254",
+    "metadata elsewhere": "168.63.129.16",
+    "metadata of IPv6": "[fd00:ec2::254]",
+    "a private network": "10.0.0.1",
+    "multicast": "224.0.0.1",
+    "broadcast": "255.255.255.255",
+}
+"""Hosts by what they are an instance of. A form that is no host must be refused as such."""
+
+SCHEMES = ("file:///etc/passwd", "gopher://127.0.0.1:70/", "ftp://127.0.0.1/", "ws://127.0.0.1/", "//127.0.0.1/", "")
