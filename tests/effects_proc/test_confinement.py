@@ -187,3 +187,10 @@ class TestMarked:
         given = writes(permit("**"), protected=("$WORKSPACE/**/.git/worktrees/*/config.worktree",))
 
         assert [Path(path).name for path in find_marked(ground, given).protected] == ["config.worktree"]
+
+    def test_a_pattern_that_repeats_a_name_is_found_at_every_depth(self, ground: Ground) -> None:
+        deep = Path(ground.workspace) / "a" / "a" / "a"
+        (deep / "leaf").mkdir(parents=True)
+        given = writes(permit("**"), protected=("$WORKSPACE/**/a/a/leaf", "$WORKSPACE/src/**/**"))
+
+        assert {Path(path).name for path in find_marked(ground, given).protected} == {"leaf", "src"}

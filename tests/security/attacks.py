@@ -96,6 +96,9 @@ WRITING = {
     "host name's file": "open('/proc/sys/kernel/hostname', 'w'); return True",
     "clock": "time.clock_settime(0, 0); return True",
     "control groups": "os.makedirs('/sys/fs/cgroup/evil'); return True",
+}  # fmt: skip
+
+SEALED = {
     "a hook": "open('.git/hooks/pre-commit', 'w').write('x'); return True",
     "a new hook": "open('.git/hooks/post-checkout', 'w').write('x'); return True",
     "a nested hook": "open('sub/.git/hooks/pre-commit', 'w').write('x'); return True",
@@ -180,6 +183,11 @@ PROCESSES = {
     "environment of the runner": "return open(f'/proc/{RUNNER}/environ').read()",
     "processes of others": "return [p for p in os.listdir('/proc') if p.isdigit() and int(p) > 1 and int(p) not in (os.getpid(), os.getppid())]",
     "the operator's variables": "return 'API_KEY' in os.environ or b'API_KEY' in open('/proc/self/environ', 'rb').read()",
+    "limits of the runner": "import resource; resource.prlimit(RUNNER, resource.RLIMIT_NOFILE, (3, 3)); return True",
+    "processors of the runner": "os.sched_setaffinity(RUNNER, os.sched_getaffinity(0)); return True",
+    "priority of the runner": "os.setpriority(os.PRIO_PROCESS, RUNNER, 19); return True",
+    "scheduling of the runner": "os.sched_setscheduler(RUNNER, os.SCHED_IDLE, os.sched_param(0)); return True",
+    "a process of the runner's user": "os.kill(os.getpgid(RUNNER), 0); return True",
     "comparing with process 1": "return call(312, os.getpid(), 1, 0, 0, 0) >= 0",
     "shared memory of others": "return call(29, 0x7e4, 64, 0o666) >= 0",
     "message queue of others": "return call(240, b'tek-test', 0, 0, None) >= 0",
@@ -237,11 +245,22 @@ return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1""",
 
 ALL = {
     **{f"reading: {name}": body for name, body in READING.items()},
-    **{f"writing: {name}": body for name, body in WRITING.items()},
+    **{f"writing: {name}": body for name, body in {**WRITING, **SEALED}.items()},
     **{f"privileges: {name}": body for name, body in PRIVILEGES.items()},
     **{f"processes: {name}": body for name, body in PROCESSES.items()},
     **{f"network: {name}": body for name, body in NETWORK.items()},
 }
+
+METADATA = frozenset(
+    {
+        "reading: metadata by stat",
+        "reading: metadata by access",
+        "reading: metadata by readlink",
+        "reading: linkat of a descriptor",
+        "reading: other users' temporary files",
+    }
+)
+"""What the level ``landlock`` cannot hide, and says so: that a file is there, of what kind, size and date."""
 
 HARMLESS = (
     "reading: absolute path", "reading: dot-dot from the working directory", "reading: symlink to a file",

@@ -1,7 +1,7 @@
 """A cell: a workspace in which attackers run under real permits at one level, with a world around it to look at.
 
 The commands are started by a process of its own (``python -m tests.security.cell LEVEL``), which is root for
-``root-idmap`` and an ordinary user for ``userns``. Answers come back as pickles.
+``root-idmap`` and an ordinary user for the others. Answers come back as pickles.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ import shutil
 import struct
 import subprocess
 import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,13 +24,20 @@ import attrs
 from tek_abi import Budget, MemoryBlobs, Permit, TekError, preset_permits
 from tek_abi.policy import PROTECTED
 from tek_abi.vocabulary.proc import Exec
-from tek_effects_proc import open_sandbox, process_effects
-from tek_kernel.effect import Cancel, Context, Held
+from tek_effects_proc import LEVELS as ALL_LEVELS
+from tek_effects_proc import Sandbox, SandboxUnavailable, open_sandbox, process_effects
+from tek_effects_proc.levels import Bwrap, find_bwrap
+from tek_effects_proc.program import SEARCH
+from tek_effects_proc.spawner import system
+from tek_kernel.effect import Cancel, Context, Effect, Held
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NOBODY = 65534
-LEVELS = ("root-idmap", "userns") if os.getuid() == 0 else ("userns",)
-"""What this machine can reach. A level that is missing here fails its control, it is not skipped."""
+SET_ID = "bwrap set-id"
+"""The level bwrap where user namespaces are refused and bubblewrap is a set-user-id program."""
+
+LEVELS = (*ALL_LEVELS, SET_ID) if os.getuid() == 0 else ALL_LEVELS[1:]
+"""What can be tried here: root can become an ordinary user, but not the other way round."""
 
 
 def preset() -> Held:
@@ -66,19 +76,32 @@ class Job:
     held: Held
     limits: Budget
     confined: bool = True
+    times: int = 1
+    at_once: int = 1
 
 
 class Cell:
-    """The process that starts commands at one level. Used by one test at a time."""
+    """The process that starts commands at one level. Used by one test at a time.
 
-    def __init__(self, level: str) -> None:
-        self.level = level
+    ``unavailable`` says why the level does not hold here, as the doctor does; ``seals`` is whether it can keep
+    something closed within a tree that is open.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.level = name.partition(" ")[0]
+        self._programs = tempfile.TemporaryDirectory(prefix="tek-programs-")
+        self.way = f"{self.level}:{_set_id(Path(self._programs.name))}" if name == SET_ID else f"{self.level}:{SEARCH}"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.security.cell", level],
+            [sys.executable, "-m", "tests.security.cell", self.way],
             cwd=REPOSITORY,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
+        assert self._process.stdout is not None
+        self.unavailable = str(_receive(self._process.stdout))
+        bwrap = find_bwrap(SEARCH)
+        safe = isinstance(bwrap, Bwrap) and bwrap.version >= (0, 12, 0)
+        self.seals = self.level in ("root-idmap", "userns") or (self.level == "bwrap" and safe)
 
     @property
     def pid(self) -> int:
@@ -98,7 +121,7 @@ class Cell:
 
     def own(self, *paths: Path) -> None:
         """Give files to the user of this level."""
-        if os.getuid() == 0 and self.level == "userns":
+        if os.getuid() == 0 and self.level != "root-idmap":
             for path in paths:
                 os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
 
@@ -109,6 +132,7 @@ class Cell:
         self._process.stdin.close()
         self._process.wait(30)
         self._process.stdout.close()
+        self._programs.cleanup()
 
 
 def _send(file: BinaryIO | Any, value: object) -> None:
@@ -130,30 +154,65 @@ def _python() -> str:
     raise AssertionError("an ordinary user can execute no Python here")
 
 
-def _serve(level: str) -> None:
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+def _set_id(directory: Path) -> Path:
+    """Put a set-user-id bubblewrap into a directory."""
+    directory.chmod(0o755)
+    with suppress(FileNotFoundError):
+        os.chmod(shutil.copy("/usr/bin/bwrap", directory), 0o4755)
+    return directory
+
+
+def _refuse_user_namespaces() -> None:
+    """Have unshare and clone refuse them from now on, as some systems and containers do."""
+    steps = (
+        (0x20, 0, 0, 0), (0x15, 1, 0, 56), (0x15, 0, 3, 272), (0x20, 0, 0, 16), (0x45, 0, 1, 0x10000000),
+        (0x06, 0, 0, 0x50001), (0x06, 0, 0, 0x7FFF0000),
+    )  # fmt: skip
+    system.install_filter(b"".join(struct.pack("<HBBI", *step) for step in steps))
+
+
+def open_level(way: str) -> Sandbox:
+    """Become the user of a level and return it. Raises ``SandboxUnavailable``."""
+    level, _, search = way.partition(":")
+    if search != SEARCH:
+        _refuse_user_namespaces()
     # What is imported lazily must be there before its files are out of reach.
     for name in ("importlib.metadata", "encodings.idna", "tek_effects_proc.tree", "shlex", "tempfile"):
         importlib.import_module(name)
-    if level == "userns" and os.getuid() == 0:
+    if level != "root-idmap" and os.getuid() == 0:
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
-    shutil.which("true")
-    sandbox = open_sandbox(level, _python())
+    return open_sandbox(level, _python(), search)
+
+
+def _serve(way: str) -> None:
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    try:
+        sandbox = open_level(way)
+    except SandboxUnavailable as error:
+        _send(answers, error.reasons[0][1])
+        return
+    _send(answers, "")
     environ = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/home/op", "API_KEY": "not for children"}
     while isinstance(job := _receive(sys.stdin.buffer), Job):
         (effect,) = process_effects(job.workspace, environ, sandbox if job.confined else None)
-        held = job.held
-        context = Context(job.limits, (), Cancel(), MemoryBlobs(), "key", held=lambda held=held: held)  # type: ignore[misc]  # mypy cannot infer a lambda's default
-        try:
-            exit_ = effect.apply(Exec(job.argv), context).value
-            out, err = (stream.read().decode(errors="replace") for stream in (exit_.stdout, exit_.stderr))
-            _send(answers, Result(exit_.code if exit_.signal is None else -exit_.signal, out, err))
-        except TekError as error:
-            _send(answers, Result(None, "", "", f"{type(error).__name__}: {error}"))
+        with ThreadPoolExecutor(job.at_once) as pool:
+            results = list(pool.map(lambda _, effect=effect, job=job: carry_out(effect, job), range(job.times)))
+        _send(answers, next((result for result in results if result.code != 0), results[0]))
     sandbox.close()
+
+
+def carry_out(effect: Effect[Any], job: Job) -> Result:
+    """Run a command by its effect."""
+    context = Context(job.limits, (), Cancel(), MemoryBlobs(), "key", held=lambda: job.held)
+    try:
+        exit_ = effect.apply(Exec(job.argv), context).value
+    except TekError as error:
+        return Result(None, "", "", f"{type(error).__name__}: {error}")
+    out, err = (stream.read().decode(errors="replace") for stream in (exit_.stdout, exit_.stderr))
+    return Result(exit_.code if exit_.signal is None else -exit_.signal, out, err)
 
 
 if __name__ == "__main__":

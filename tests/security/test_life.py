@@ -6,21 +6,17 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tek_abi import Budget, MemoryBlobs
-from tek_abi.vocabulary.proc import Exec
-from tek_effects_proc import open_sandbox, process_effects
-from tek_kernel.effect import Cancel, Context
-from tests.security.cell import REPOSITORY, preset
+from tests.security.cell import LEVELS, REPOSITORY
 from tests.security.world import World
+
+NIGHTLY = "TEK_NIGHTLY" in os.environ
 
 _DAEMON = """
 import os, signal, sys, time
@@ -77,52 +73,57 @@ class TestNothingSurvives:
 
 
 _RUNNER = """
-import sys
-from pathlib import Path
+import os, sys, threading
 sys.path.insert(0, sys.argv[1])
-from tek_abi import Budget, MemoryBlobs
-from tek_abi.vocabulary.proc import Exec
-from tek_effects_proc import open_sandbox, process_effects
-from tek_kernel.effect import Cancel, Context
-from tests.security.cell import preset
-sandbox = open_sandbox()
+from tests.security.cell import Job, carry_out, open_level, preset
+from tek_abi import Budget
+from tek_effects_proc import process_effects
+sandbox = open_level(sys.argv[2])
+(effect,) = process_effects(sys.argv[3], {"PATH": "/usr/bin:/bin"}, sandbox)
 print(sandbox._spawner._process.pid, flush=True)
-(effect,) = process_effects(sys.argv[2], {"PATH": "/usr/bin:/bin"}, sandbox)
-context = Context(Budget(ms=60_000, io=1 << 20), (), Cancel(), MemoryBlobs(), "key", held=preset)
-try:
-    effect.apply(Exec(("/usr/bin/python3", "-c", sys.argv[3])), context)
-except Exception as error:
-    print(error, flush=True)
+for number in range(int(sys.argv[5])):
+    argv = ("/usr/bin/sh", "-c", sys.argv[4].replace("NUMBER", str(number)))
+    job = Job(sys.argv[3], argv, preset(), Budget(ms=60_000, io=1 << 20))
+    threading.Thread(target=carry_out, args=(effect, job), daemon=True).start()
 sys.stdin.read()
+os._exit(0)
+"""
+_AT_ONCE = 20
+_DAEMONS = """
+trap '' TERM HUP INT
+for each in 1 2 3; do (setsid sh -c 'env -i sleep {mark} >/dev/null 2>&1 &') ; done
+: >begun.NUMBER
+exec sleep 60
 """
 
 
 @pytest.mark.parametrize("victim", ["runner", "spawner"])
-@pytest.mark.parametrize("repetition", range(30))
-def test_nothing_survives_the_sudden_end_of(tmp_path: Path, victim: str, repetition: int) -> None:
-    mark = f"5001.{os.getpid()}{repetition}{len(victim)}"
-    begun = tmp_path / "begun"
-    runner = subprocess.Popen(
-        [sys.executable, "-c", _RUNNER, str(REPOSITORY), str(tmp_path), daemons(mark, "begun", 60)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert runner.stdin is not None
-    assert runner.stdout is not None
-    spawner = int(runner.stdout.readline())
+@pytest.mark.parametrize("repetition", range(5))
+def test_nothing_survives_the_sudden_end_of(world: World, victim: str, repetition: int) -> None:
+    """Five times twenty commands at each level, each with three daemons that have left its session."""
+    mark = f"5001.{world.cell.pid}{repetition}{len(victim)}"
+    script = _DAEMONS.format(mark=mark)
+    words = [sys.executable, "-c", _RUNNER, str(REPOSITORY), world.cell.way, str(world.workspace), script]
+    with subprocess.Popen(
+        [*words, str(_AT_ONCE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+    ) as runner:
+        assert runner.stdout is not None
+        spawner = int(runner.stdout.readline())
+        wait_for(lambda: len(living(mark)) >= 3 * _AT_ONCE)
+
+        os.kill(runner.pid if victim == "runner" else spawner, signal.SIGKILL)
+
+        try:
+            assert none_left(mark)
+        finally:
+            runner.kill()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
-    while not (begun.exists() and len(living(mark)) >= 3):
-        assert time.monotonic() < deadline, "the command did not begin"
-        time.sleep(0.005)
-
-    os.kill(runner.pid if victim == "runner" else spawner, signal.SIGKILL)
-
-    assert none_left(mark)
-    runner.stdin.close()
-    runner.kill()
-    runner.wait(10)
-    runner.stdout.close()
+    while not condition():
+        assert time.monotonic() < deadline, "the commands did not begin"
+        time.sleep(0.01)
 
 
 def test_a_fork_bomb_is_bounded_and_ends(world: World) -> None:
@@ -139,7 +140,8 @@ except OSError:
 """
     result = world.cell.run(world.workspace, "/usr/bin/python3", "-c", bomb, ms=20_000)
     assert result.code == 0, result
-    assert int(result.out) <= 1024
+    # Where no user namespace has a count of its own, processes of the user's others may end meanwhile.
+    assert int(result.out) <= 1024 + 256
 
 
 def test_a_flood_of_output_is_cut_and_does_not_fill_the_runner(world: World) -> None:
@@ -154,7 +156,7 @@ def _resident(pid: int) -> int:
 
 
 def test_memory_that_is_its_own_is_bounded(world: World) -> None:
-    result = world.cell.run(world.workspace, "sh", "-c", "head -c 64M /dev/zero >/tmp/full", io=16 << 20)
+    result = world.cell.run(world.workspace, "sh", "-c", "head -c 64M /dev/zero >${TMPDIR:-/tmp}/full", io=16 << 20)
     assert result.code != 0
     assert "No space left" in result.err or "File size" in result.err or result.code == -signal.SIGXFSZ, result
 
@@ -164,43 +166,35 @@ def test_a_file_grows_to_the_budget_at_most(world: World) -> None:
     assert (world.workspace / "full").stat().st_size <= 16 << 20
 
 
-@pytest.mark.parametrize("threads", [4])
-def test_a_thousand_commands_leave_nothing_behind(tmp_path: Path, threads: int) -> None:
-    sandbox = open_sandbox()
-    (effect,) = process_effects(tmp_path, {"PATH": "/usr/bin:/bin"}, sandbox)
+def test_a_thousand_commands_leave_nothing_behind(world: World) -> None:
+    """A thousand at the strongest level; each of the others is run as often by the nightly tests."""
+    times = 1000 if NIGHTLY or world.cell.level == LEVELS[0] else 250
+    (spawner,) = map(int, _children(world.cell.pid))
+    world.cell.run(world.workspace, "true", times=4, at_once=4)
+    files = sorted(world.workspace.iterdir())
+    before = _traces(world.cell.pid, spawner)
 
-    def run(_: int) -> None:
-        context = Context(Budget(ms=30_000, io=1 << 20), (), Cancel(), MemoryBlobs(), "key", held=preset)
-        assert effect.apply(Exec(("true",)), context).value.code == 0
+    assert world.cell.run(world.workspace, "true", times=times, at_once=4).code == 0
 
-    spawner = sandbox._spawner._process
-    assert spawner is not None
-    run(0)
-    before = _traces(spawner.pid)
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(run, range(1000)))
-    after = _traces(spawner.pid)
-    sandbox.close()
-
+    after = _traces(world.cell.pid, spawner)
     # A slot's namespace is made once for as many as run at once, and kept.
-    assert after["descriptors of the spawner"] <= before["descriptors of the spawner"] + threads
-    assert {**after, "descriptors of the spawner": 0} == {**before, "descriptors of the spawner": 0}
-    assert list(tmp_path.iterdir()) == []
+    assert after[0] <= before[0] + 4
+    assert after[1:] == before[1:]
+    assert sorted(world.workspace.iterdir()) == files
+    assert list(Path("/var/tmp").glob(f"tek-{spawner}-*")) == []
 
 
-def _traces(spawner: int) -> dict[str, Any]:
-    """Return what could have been left, seen from here."""
-    gc_wait = time.monotonic() + 2
-    while _children(spawner) and time.monotonic() < gc_wait:
+def _traces(runner: int, spawner: int) -> tuple[int, ...]:
+    """Return what could have been left, seen from here: descriptors, children, mounts."""
+    reaped = time.monotonic() + 2
+    while _children(spawner) and time.monotonic() < reaped:
         time.sleep(0.01)
-    return {
-        "descriptors of the spawner": len(os.listdir(f"/proc/{spawner}/fd")),
-        "descriptors of the runner": len(os.listdir("/proc/self/fd")),
-        "children of the spawner": _children(spawner),
-        "mounts of the spawner": len(Path(f"/proc/{spawner}/mountinfo").read_text().splitlines()),
-        "mounts of the runner": len(Path("/proc/self/mountinfo").read_text().splitlines()),
-        "threads": threading.active_count(),
-    }
+    return (
+        len(os.listdir(f"/proc/{spawner}/fd")),
+        len(os.listdir(f"/proc/{runner}/fd")),
+        len(_children(spawner)),
+        *(len(Path(f"/proc/{pid}/mountinfo").read_text().splitlines()) for pid in (runner, spawner)),
+    )
 
 
 def _children(pid: int) -> list[str]:

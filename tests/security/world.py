@@ -10,6 +10,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from tek_kernel.effect import Held
 from tests.security.cell import Cell, Result
 
 _PREAMBLE = """
@@ -41,36 +42,31 @@ except (OSError, ValueError, AttributeError) as error:
 """
 
 
-_DIRECTORIES = (
-    "ws/.git/hooks", "ws/.git/modules", "ws/config", "ws/runs/one", "ws/sub/.git/hooks", "outside/dir", "ws-evil",
-)  # fmt: skip
+_DIRECTORIES = ("ws/free", "outside/dir", "ws-evil")
+_FILES = {
+    "outside/secret": "told", "outside/dir/leaf": "told", "ws-evil/secret": "told", "ws/file": "own",
+}  # fmt: skip
+_SEALED_DIRECTORIES = ("ws/.git/hooks", "ws/.git/modules", "ws/config", "ws/runs/one", "ws/sub/.git/hooks")
+_SEALED_FILES = {
+    "ws/.git/config": "[core]", "ws/.git/HEAD": "ref: refs/heads/main", "ws/.git/hooks/pre-commit": "#!/bin/sh",
+    "ws/sub/.git/config": "[core]", "ws/config/manifest.json": "{}", "ws/runs/one/ledger.jsonl": "told",
+}  # fmt: skip
 _PROTECTED = (".git", "config", "runs", "sub/.git")
 
 
 class World:
-    """One attack's surroundings. ``hits`` are those who reached a listener."""
+    """One attack's surroundings. ``hits`` are those who reached a listener; ``sealed`` tells whether there is
+    something in the workspace that stays closed within it.
+    """
 
-    def __init__(self, cell: Cell, base: Path) -> None:
+    def __init__(self, cell: Cell, base: Path, sealed: bool = True) -> None:
         self.cell = cell
         self.workspace = base / "ws"
         self.outside = base / "outside"
         self.hits: list[str] = []
-        for directory in (
-            "ws/.git/hooks",
-            "ws/.git/modules",
-            "ws/config",
-            "ws/runs/one",
-            "ws/sub/.git/hooks",
-            "outside/dir",
-            "ws-evil",
-        ):
+        for directory in (*_DIRECTORIES, *(_SEALED_DIRECTORIES if sealed else ())):
             (base / directory).mkdir(parents=True)
-        for file, text in (
-            ("outside/secret", "told"), ("outside/dir/leaf", "told"), ("ws-evil/secret", "told"),
-            ("ws/file", "own"), ("ws/.git/config", "[core]"), ("ws/.git/HEAD", "ref: refs/heads/main"),
-            ("ws/.git/hooks/pre-commit", "#!/bin/sh"), ("ws/sub/.git/config", "[core]"),
-            ("ws/config/manifest.json", "{}"), ("ws/runs/one/ledger.jsonl", "told"),
-        ):  # fmt: skip
+        for file, text in {**_FILES, **(_SEALED_FILES if sealed else {})}.items():
             (base / file).write_text(text)
         cell.own(*[Path(root) / name for root, dirs, files in os.walk(base) for name in (*dirs, *files)], base)
         self._sockets: list[socket.socket] = []
@@ -104,7 +100,7 @@ class World:
                     sock.recv(16)
                 self.hits.append(name)
 
-    def attack(self, body: str, confined: bool = True) -> Result:
+    def attack(self, body: str, held: Held | None = None, confined: bool = True) -> Result:
         """Run the body of a Python function inside; it escapes by returning something true."""
         values = {
             "temporary": self._temporary.name,
@@ -113,7 +109,7 @@ class World:
         }  # fmt: skip
         lines = "".join(f"    {line}\n" for line in body.strip().splitlines())
         script = _PREAMBLE.format(**values) + lines + _END
-        return self.cell.run(self.workspace, "/usr/bin/python3", "-c", script, confined=confined)
+        return self.cell.run(self.workspace, "/usr/bin/python3", "-c", script, held=held, confined=confined)
 
     def sh(self, script: str) -> Result:
         """Run a shell script inside."""

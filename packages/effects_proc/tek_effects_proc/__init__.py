@@ -9,9 +9,10 @@ a child, ``layout`` where that stands on this machine, ``sandbox`` has the opera
 from tek_effects_proc.command import BadCommand
 from tek_effects_proc.confinement import Confinement, Unenforceable, confinement
 from tek_effects_proc.effect import ExecEffect, process_effects
-from tek_effects_proc.sandbox import LEVELS, Sandbox, SandboxUnavailable, open_sandbox
+from tek_effects_proc.levels import AUTO, LEVELS, WEAKER
+from tek_effects_proc.sandbox import Sandbox, SandboxUnavailable, open_sandbox
 
 __all__ = [
-    "LEVELS", "BadCommand", "Confinement", "ExecEffect", "Sandbox", "SandboxUnavailable", "Unenforceable",
-    "confinement", "open_sandbox", "process_effects",
+    "AUTO", "LEVELS", "WEAKER", "BadCommand", "Confinement", "ExecEffect", "Sandbox", "SandboxUnavailable",
+    "Unenforceable", "confinement", "open_sandbox", "process_effects",
 ]  # fmt: skip

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 import attrs
 
@@ -12,10 +12,14 @@ from tek_abi import Access, Value
 from tek_effects_proc.child import not_executed
 from tek_effects_proc.confinement import Confinement, Unenforceable
 from tek_effects_proc.layout import Ground, Layout, TooManyMatches
+from tek_effects_proc.levels import Unheld
 from tek_effects_proc.marked import find_marked
+from tek_effects_proc.network import VARIABLES, Serve
+from tek_effects_proc.output import Output
 from tek_effects_proc.program import find_program
 from tek_effects_proc.sandbox import Command, Sandbox, confined_to
 from tek_effects_proc.spawn import Confined, NotConfined
+from tek_effects_proc.watch import Wake
 from tek_kernel.effect import Context, EffectError, EffectRefused
 
 
@@ -26,8 +30,10 @@ class Confining:
     _ground: Ground
     _sandbox: Sandbox
     _context: Context
+    _serve: Serve | None = None
     _confinement: Confinement = attrs.field(factory=Confinement, init=False)
     _layout: Layout | None = attrs.field(default=None, init=False)
+    _connections: Value = attrs.field(default=None, init=False)
 
     def start(self, argv: Sequence[str], search: str, cwd: int, environment: Mapping[bytes, bytes]) -> Confined:
         """Start a command in the directory ``cwd``, a descriptor. Raises ``EffectError`` or ``EffectRefused``."""
@@ -39,11 +45,34 @@ class Confining:
         directory = os.readlink(f"/proc/self/fd/{cwd}")
         program = find_program(argv[0], search, cwd, layout.sees)
         absolute = program if program.startswith("/") else os.path.normpath(f"{directory}/{program}")
-        command = Command(absolute, tuple(argv), environment, directory, self._context.limits.io)
+        network = self._confinement.network and self._serve is not None
+        environment = {**VARIABLES, **environment} if network else environment
+        command = Command(absolute, tuple(argv), environment, directory, self._context.limits.io, network)
         try:
             return self._sandbox.start(self._ground, layout, command)
+        except Unheld as error:
+            raise EffectRefused(Access("proc.exec", "proc", argv[0], tuple(argv)), str(error)) from None
         except NotConfined as error:
             raise refused(error) from error
+
+    @contextmanager
+    def connected(self, started: Confined, output: Output, wake: Wake) -> Iterator[None]:
+        """Serve the command's listener, if it has one. Bytes that its budget does not cover end the command."""
+        if started.listener is None or self._serve is None:
+            yield
+            return
+
+        def take(count: int) -> int:
+            covered = output.spend(count)
+            if covered < count:
+                wake.ring()
+            return covered
+
+        serving = self._serve(started.listener, self._context, take)
+        try:
+            yield
+        finally:
+            self._connections = serving.close()
 
     def check(self) -> None:
         """Look whether the command made or replaced what no write may touch, where there was nothing to hold on to.
@@ -66,6 +95,8 @@ class Confining:
         if self._layout is None:
             return {}
         result: dict[str, Value] = {"level": self._sandbox.level}
+        if self._connections:
+            result["connections"] = self._connections
         if self._layout.made:
             result["made"] = [self._ground.shown(path) for path in self._layout.made]
         return result

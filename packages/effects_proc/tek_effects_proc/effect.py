@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
+from itertools import chain
 from typing import Any, ClassVar, NoReturn
 
 import attrs
@@ -17,8 +17,10 @@ from tek_abi.vocabulary.proc import Exec, Exit
 from tek_effects_proc.child import Usage, start
 from tek_effects_proc.command import check_command
 from tek_effects_proc.confining import Confining, refused
+from tek_effects_proc.deadline import Deadline, deadline
 from tek_effects_proc.environment import allowed, child_environment, secret_names
 from tek_effects_proc.layout import Ground
+from tek_effects_proc.network import Serve
 from tek_effects_proc.output import Output
 from tek_effects_proc.program import SEARCH, find_program
 from tek_effects_proc.sandbox import Sandbox
@@ -26,22 +28,36 @@ from tek_effects_proc.spawn import NotConfined
 from tek_effects_proc.tree import Undying
 from tek_effects_proc.watch import Running, Stop, Wake, drain, watch
 from tek_effects_proc.workspace import Workspace, listing
-from tek_kernel.effect import Applied, Context, Cost, Effect, EffectCancelled, EffectError, SideEffect, secret_access
+from tek_kernel.effect import (
+    Applied,
+    Context,
+    Cost,
+    Effect,
+    EffectCancelled,
+    EffectError,
+    Held,
+    SideEffect,
+    secret_access,
+)
 
 
 def process_effects(
-    workspace: str | os.PathLike[str], environ: Mapping[str, str], sandbox: Sandbox | None = None
+    workspace: str | os.PathLike[str],
+    environ: Mapping[str, str],
+    sandbox: Sandbox | None = None,
+    serve: Serve | None = None,
 ) -> tuple[Effect[Any], ...]:
     """Return the effects that run programs in ``workspace``.
 
     ``environ`` is the operator's environment, of which a child sees what ``tek_abi.policy.ENVIRONMENT`` names; its
     ``TMPDIR`` (else /var/tmp) takes output that is too long for memory. ``workspace`` must be a real path: aliases
     of it by a symlink are other paths to permits. Without a ``sandbox`` commands have all rights of the runner.
+    ``serve`` is what a confined command reaches of the network; without it that is nothing.
     """
     root = os.path.abspath(os.fspath(workspace))
     spill = environ.get("TMPDIR") or "/var/tmp"  # noqa: S108  # nameless files
     ground = Ground(root, environ.get("HOME", ""))
-    return (ExecEffect(Workspace(root), allowed(environ), spill, ground, sandbox),)
+    return (ExecEffect(Workspace(root), allowed(environ), spill, ground, sandbox, serve),)
 
 
 @attrs.frozen
@@ -49,7 +65,7 @@ class ExecEffect(Effect[Exec]):
     """Run a program and wait for it. When it ends, so does every process that it started.
 
     ``environ`` is what each child sees; ``spill`` is a directory for nameless files; ``sandbox`` holds each command
-    to the permits of its task.
+    to the permits of its task; ``serve`` leads out of its network namespace.
     """
 
     request: ClassVar[type[Any]] = Exec
@@ -58,6 +74,7 @@ class ExecEffect(Effect[Exec]):
     spill: str
     ground: Ground
     sandbox: Sandbox | None = None
+    serve: Serve | None = None
 
     def side_effect(self, request: Exec) -> SideEffect:
         """Nobody knows what a command did."""
@@ -89,7 +106,9 @@ class ExecEffect(Effect[Exec]):
             raise EffectError("io", f"cannot run {request.argv[0]!r}: {error.strerror or error}") from error
 
     def _apply(self, request: Exec, context: Context) -> Applied:
-        deadline = time.monotonic() + min(context.limits.ms, request.timeout or context.limits.ms) / 1000
+        given = context.held() if self.sandbox is not None else Held()
+        permits = chain(context.permits, given.reads, given.writes, given.net)
+        until = deadline(min(context.limits.ms, request.timeout or context.limits.ms), permits)
         environment = child_environment(self.environ, request.env, context.secret)
         with ExitStack() as held:
             cwd = self.workspace.open(request.cwd, context)
@@ -102,14 +121,14 @@ class ExecEffect(Effect[Exec]):
             if self.sandbox is None:
                 program = find_program(request.argv[0], search, cwd)
                 child = held.enter_context(closing(start(program, request.argv, environment.variables, cwd)))
-                stop, usage = _run(child, output, deadline, wake.fd)
-                return _answer(request, context, child, output, stop, usage, {})
-            confined = Confining(self.ground, self.sandbox, context)
+                stop, usage = _run(child, output, until.at, wake.fd)
+                return _answer(request, context, child, output, (stop, until), usage, {})
+            confined = Confining(self.ground, self.sandbox, context, self.serve)
             started = confined.start(request.argv, search, cwd, environment.variables)
-            with closing(started):
-                stop, usage = _run(started, output, deadline, wake.fd)
+            with closing(started), confined.connected(started, output, wake):
+                stop, usage = _run(started, output, until.at, wake.fd)
             confined.check()
-            return _answer(request, context, started, output, stop, usage, confined.observed())
+            return _answer(request, context, started, output, (stop, until), usage, confined.observed())
 
 
 def _run(child: Running, output: Output, deadline: float, wake: int) -> tuple[Stop, Usage]:
@@ -134,10 +153,11 @@ def _answer(
     context: Context,
     child: Running,
     output: Output,
-    stop: Stop,
+    ended: tuple[Stop, Deadline],
     usage: Usage,
     observed: Mapping[str, Value],
 ) -> Applied:
+    stop, until = ended
     spent = Budget(io=output.taken)
     stdout, stderr = output.stdout.keep(context.blobs), output.stderr.keep(context.blobs)
     obs: dict[str, Value] = {"pid": child.pid, "cpu_ms": usage.cpu_ms, "peak_bytes": usage.peak, **observed}
@@ -145,6 +165,9 @@ def _answer(
         captured: Value = {**obs, "stdout": _reference(stdout), "stderr": _reference(stderr)}
         if stop is Stop.CANCELLED:
             raise EffectCancelled(spent, captured)
+        if stop is Stop.DEADLINE and until.permit is not None:
+            message = f"{request.argv[0]!r} was ended when {until.permit} expired ({until.permit.expires_at})"
+            raise EffectError("not-permitted", message, spent, obs=captured)
         _stopped(request, context.limits, stop, spent, captured)
     return Applied(Exit(usage.code, stdout, stderr, usage.signal), spent, obs)
 

@@ -1,13 +1,15 @@
 """Paths with a mark: those in a command's trees that it must not see or change, found by their patterns.
 
 A pattern such as ``**/.git/**`` may match anywhere, so the trees that the command may write are walked, every
-directory once and no symlink followed.
+directory once for all patterns and no symlink followed.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import lru_cache
 from typing import Protocol
 
 import attrs
@@ -46,108 +48,137 @@ class Marked:
 
 def find_marked(places: Places, confinement: Confinement) -> Marked:
     """Look for what a confinement marks within its trees."""
-    writes = [places.real(region.path) for region in confinement.writes if region.is_tree]
-    reads = [places.real(region.path) for region in confinement.reads if region.is_tree]
-    return Marked(
-        _find(places, confinement.hidden, reads),
-        _find(places, confinement.sealed, writes),
-        _find(places, confinement.protected, writes),
+    writes = _outermost([places.real(region.path) for region in confinement.writes if region.is_tree])
+    reads = _outermost([places.real(region.path) for region in confinement.reads if region.is_tree])
+    marked = Marked()
+    kinds = (
+        (confinement.hidden, reads, marked.hidden),
+        (confinement.sealed, writes, marked.sealed),
+        (confinement.protected, writes, marked.protected),
     )
+    walks: dict[str, list[_Search]] = {}
+    for patterns, roots, found in kinds:
+        for pattern in patterns:
+            fixed, rest = _split(pattern)
+            base = places.real(fixed)
+            if not rest or rest == ["**"]:
+                _note(base, roots, found)
+                continue
+            starts = [root for root in roots if root != base and _inside(root, base)] if rest[0] == "**" else []
+            for start in starts or [base]:
+                walks.setdefault(start, []).append(_Search(rest, roots, found))
+    for start, searches in walks.items():
+        for path, search in _walk(start, searches):
+            _note(path, search.roots, search.found)
+    return marked
 
 
-def _find(places: Places, patterns: tuple[str, ...], trees: list[str]) -> dict[str, Identity]:
-    roots = [tree for tree in trees if not any(tree != other and _inside(tree, other) for other in trees)]
-    found: dict[str, Identity] = {}
-    for pattern in patterns:
-        fixed, rest = _split(pattern)
-        base = places.real(fixed)
-        if not rest or rest == ["**"]:
-            if any(_inside(base, root) for root in roots):
-                _note(base, found)
-            continue
-        starts = [root for root in roots if root != base and _inside(root, base)] if rest[0] == "**" else []
-        for start in starts or [base]:
-            for path in _walk(start, rest):
-                if any(_inside(path, root) for root in roots):
-                    _note(path, found)
-    return found
+@attrs.frozen(eq=False)
+class _Search:
+    """The segments of a pattern, and where to note what they match within ``roots``."""
+
+    segments: list[str]
+    roots: list[str]
+    found: dict[str, Identity]
+
+
+def _outermost(trees: list[str]) -> list[str]:
+    return [tree for tree in trees if not any(tree != other and _inside(tree, other) for other in trees)]
 
 
 def _inside(path: str, root: str) -> bool:
     return path == root or root == "/" or path.startswith(root + "/")
 
 
+@lru_cache(maxsize=1024)
 def _split(pattern: str) -> tuple[str, list[str]]:
     """Split a pattern into the path before its first wildcard and the segments from there."""
-    segments = pattern.split("/")
+    every = pattern.split("/")
+    segments = [name for name, before in zip(every, ["", *every], strict=False) if not name == before == "**"]
     wild = next((i for i, segment in enumerate(segments) if is_wild(segment)), len(segments))
     return "/".join(segments[:wild]), segments[wild:]
 
 
-def _note(path: str, found: dict[str, Identity]) -> None:
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return
-    found[path] = status.st_dev, status.st_ino
+def _note(path: str, roots: list[str], found: dict[str, Identity]) -> None:
+    if any(_inside(path, root) for root in roots):
+        with suppress(OSError):
+            status = os.lstat(path)
+            found[path] = status.st_dev, status.st_ino
 
 
-def _walk(root: str, segments: list[str]) -> Iterator[str]:
-    """Yield the paths beneath ``root`` that the segments match; nothing beneath one that matches as a tree."""
-    pending = [(root, _closure(frozenset({0}), segments))]
+States = frozenset[tuple[int, int]]
+"""Where in the segments of which search a match may stand."""
+
+
+def _walk(root: str, searches: list[_Search]) -> Iterator[tuple[str, _Search]]:
+    """Yield the paths beneath ``root`` that a search matches, in one walk for all; nothing beneath one that matches as
+    a tree.
+    """
+    known: dict[States, _Wanted] = {}
+    pending = [(root, _closure({(index, 0) for index in range(len(searches))}, searches))]
     while pending:
         directory, states = pending.pop()
-        wanted = _Wanted(segments, states)
+        wanted = known.get(states)
+        if wanted is None:
+            wanted = known[states] = _Wanted(searches, states)
         try:
             with os.scandir(directory) as entries:
                 for entry in entries:
-                    after = wanted.after(entry.name)
-                    if not after:
-                        continue
-                    if _is_whole(after, segments):
-                        yield entry.path
-                    elif entry.is_dir(follow_symlinks=False):
-                        if len(segments) in after:
-                            yield entry.path
-                        pending.append((entry.path, after))
-                    elif len(segments) in after:
-                        yield entry.path
+                    matches, further = wanted.after(entry.name)
+                    for search in matches:
+                        yield entry.path, search
+                    if further and entry.is_dir(follow_symlinks=False):
+                        pending.append((entry.path, further))
         except OSError:
             continue
 
 
 class _Wanted:
-    """The states that a name leads to, from a set of states: where in the segments a match may stand."""
+    """What a name leads to from a set of states: the searches that it matches, and the states beneath it."""
 
-    def __init__(self, segments: list[str], states: frozenset[int]) -> None:
-        self._segments = segments
-        loops = [state for state in states if state < len(segments) and segments[state] == "**"]
-        steps = [state for state in states if state < len(segments) and segments[state] != "**"]
-        self._literal = {segments[state]: state for state in steps if not is_wild(segments[state])}
-        self._wild = [state for state in steps if is_wild(segments[state])]
-        self._default = _closure(frozenset(loops), segments)
+    def __init__(self, searches: list[_Search], states: States) -> None:
+        self._searches = searches
+        steps = [(index, at) for index, at in states if at < len(searches[index].segments)]
+        self._loops = {step for step in steps if self._segment(step) == "**"}
+        self._literal: dict[str, set[tuple[int, int]]] = {}
+        self._wild = []
+        for step in steps:
+            if is_wild(self._segment(step)):
+                self._wild += [step] if self._segment(step) != "**" else []
+            else:
+                self._literal.setdefault(self._segment(step), set()).add(step)
+        self._default = self._outcome(set())
 
-    def after(self, name: str) -> frozenset[int]:
-        """Return the states after a name."""
-        if name not in self._literal and not self._wild:
-            return self._default
-        more = {state + 1 for state in self._wild if match_name(self._segments[state], name)}
-        if name in self._literal:
-            more.add(self._literal[name] + 1)
-        return self._default | _closure(frozenset(more), self._segments)
+    def after(self, name: str) -> tuple[list[_Search], States]:
+        """Return what is matched by a name in a directory with these states, and the states in it."""
+        passed = self._literal.get(name, set())
+        if self._wild:
+            passed = passed | {step for step in self._wild if match_name(self._segment(step), name)}
+        return self._outcome(passed) if passed else self._default
+
+    def _segment(self, step: tuple[int, int]) -> str:
+        index, at = step
+        return self._searches[index].segments[at]
+
+    def _outcome(self, passed: set[tuple[int, int]]) -> tuple[list[_Search], States]:
+        after = _closure(self._loops | {(index, at + 1) for index, at in passed}, self._searches)
+        matched = {index for index, at in after if at == len(self._searches[index].segments)}
+        whole = {index for index in matched if _is_tree(index, after, self._searches[index].segments)}
+        return [self._searches[index] for index in sorted(matched)], frozenset(s for s in after if s[0] not in whole)
 
 
-def _closure(states: frozenset[int], segments: list[str]) -> frozenset[int]:
+def _closure(states: set[tuple[int, int]], searches: list[_Search]) -> States:
     """Add the states that ``**`` reaches by matching nothing."""
     result = set(states)
-    for state in states:
-        while state < len(segments) and segments[state] == "**":
-            state += 1
-            result.add(state)
+    for index, at in states:
+        segments = searches[index].segments
+        while at < len(segments) and segments[at] == "**":
+            at += 1
+            result.add((index, at))
     return frozenset(result)
 
 
-def _is_whole(states: frozenset[int], segments: list[str]) -> bool:
+def _is_tree(index: int, states: States, segments: list[str]) -> bool:
     """Whether a path in these states matches with all that is beneath it."""
     last = len(segments) - 1
-    return segments[last] == "**" and last in states and last > 0 and len(segments) in states
+    return last > 0 and segments[last] == "**" and (index, last) in states

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Mapping
 
 from tek_abi import Blob, BlobStore
@@ -41,13 +42,14 @@ class Capture:
 
 
 class Output:
-    """Both streams of a command, which share one limit in bytes."""
+    """Both streams of a command, which share one limit in bytes with its connections."""
 
     def __init__(self, limit: int, spill: str, secrets: Mapping[str, bytes]) -> None:
         self.limit = limit
         self.spill = spill
         self.taken = 0
         self.exceeded = False
+        self._lock = threading.Lock()
         self.stdout = Capture(spill, secrets)
         self.stderr = Capture(spill, secrets)
 
@@ -56,12 +58,17 @@ class Output:
 
         What passes the limit is dropped and sets ``exceeded``. Raises ``BlockingIOError`` where nothing is there.
         """
-        room = self.limit - self.taken
-        piece = os.read(source, min(_PIECE, room + 1))
-        self.exceeded = self.exceeded or len(piece) > room
-        self.taken += min(len(piece), room)
-        capture.write(piece[:room])
+        piece = os.read(source, min(_PIECE, self.limit - self.taken + 1))
+        capture.write(piece[: self.spend(len(piece))])
         return len(piece)
+
+    def spend(self, count: int) -> int:
+        """Charge bytes to the limit and return how many of them it covers. Any thread may; sets ``exceeded``."""
+        with self._lock:
+            covered = min(count, self.limit - self.taken)
+            self.taken += covered
+            self.exceeded = self.exceeded or covered < count
+            return covered
 
     def close(self) -> None:
         """Forget what was captured."""

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
-import select
-import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
 from tek_abi import TekError
 from tek_effects_proc.confinement import Confinement, confinement
-from tek_effects_proc.layout import Bind, Ground, Layout
-from tek_effects_proc.marked import Marked
-from tek_effects_proc.spawn import Confined, NotConfined, Spawner
+from tek_effects_proc.layout import Ground, Layout
+from tek_effects_proc.levels import AUTO, Bwrap, Unheld, find_bwrap, unfit, unheld
+from tek_effects_proc.program import SEARCH
+from tek_effects_proc.selftest import self_test
+from tek_effects_proc.spawn import Confined, Spawner
 from tek_kernel.effect import Held
-
-LEVELS: Final = ("root-idmap", "userns")
-"""The levels of CONFINEMENT that this version has, strongest first."""
 
 _SCRATCH_BYTES = 1 << 30
 _PROCESSES = 1024
 _FILES = 4096
-_TEST_SECONDS = 20.0
 
 
 @attrs.define(str=False)
@@ -49,10 +44,20 @@ class Sandbox:
 
     level: str
     _spawner: Spawner
+    _bwrap: Bwrap | None = None
 
-    def start(self, ground: Ground, layout: Layout, command: Command) -> Confined:
-        """Start a command in a root of its own. Raises ``NotConfined``."""
-        return self._spawner.start(_request(ground, layout, command))
+    def start(self, ground: Ground, layout: Layout, command: Command, **more: Any) -> Confined:
+        """Start a command in a root of its own; ``more`` is added to what the spawner is asked.
+
+        Raises ``NotConfined``, and ``Unheld`` where the level cannot hold it to all that it is given.
+        """
+        request = {**_request(ground, layout, command), **more}
+        reason = unheld(self.level, layout, bool(request["network"]), self._bwrap)
+        if reason is not None:
+            raise Unheld(self.level, reason)
+        if self._bwrap is not None:
+            request["bwrap"] = {"path": self._bwrap.path, "setuid": self._bwrap.is_setuid}
+        return self._spawner.start(request)
 
     def close(self) -> None:
         """End the spawner and whatever it still runs."""
@@ -61,13 +66,16 @@ class Sandbox:
 
 @attrs.frozen
 class Command:
-    """What to execute: absolute program and directory, and the bounds of its reservation in ms and bytes."""
+    """What to execute: absolute program and directory, the bytes that it may write to a file, and whether it finds a
+    listener that leads out of its network namespace.
+    """
 
     program: str
     argv: tuple[str, ...]
     environment: Mapping[bytes, bytes]
     cwd: str
     io: int
+    network: bool = False
 
 
 @lru_cache(maxsize=256)
@@ -84,7 +92,7 @@ def _request(ground: Ground, layout: Layout, command: Command) -> dict[str, Any]
         "env": [[os.fsdecode(name), os.fsdecode(value)] for name, value in command.environment.items()],
         "cwd": command.cwd,
         "owner": [owner.st_uid, owner.st_gid],
-        "network": False,
+        "network": command.network,
         "rlimits": _rlimits(command.io),
         "root": {
             "binds": [attrs.astuple(bind) for bind in layout.binds],
@@ -102,87 +110,36 @@ def _rlimits(io: int) -> list[tuple[str, int]]:
     return [("CORE", 0), ("NPROC", _PROCESSES), ("NOFILE", _FILES), ("DATA", memory), ("FSIZE", io)]
 
 
-def open_sandbox(choice: str = "auto", python: str | None = None) -> Sandbox:
-    """Return the level asked for, or the strongest, once its self-test has passed.
+def open_sandbox(choice: str = "auto", python: str | None = None, search: str = SEARCH) -> Sandbox:
+    """Return the level asked for, or the strongest of ``AUTO``, once its self-test has passed.
 
-    Raises ``SandboxUnavailable``. ``python`` runs the spawner, this interpreter unless another is named.
+    Raises ``SandboxUnavailable``. ``python`` runs the spawner, this interpreter unless another is named; bubblewrap is
+    looked for in the directories of ``search`` alone.
     """
     reasons: list[tuple[str, str]] = []
-    for level in LEVELS if choice == "auto" else (choice,):
-        reason = _unfit(level)
-        if reason is None:
-            spawner = Spawner() if python is None else Spawner(python)
-            sandbox = Sandbox(level, spawner)
-            reason = self_test(sandbox)
-            if reason is None:
-                return sandbox
-            sandbox.close()
-        reasons.append((level, reason))
+    for level in AUTO if choice == "auto" else (choice,):
+        opened = _open(level, python or sys.executable, search)
+        if isinstance(opened, Sandbox):
+            return opened
+        reasons.append((level, opened))
     raise SandboxUnavailable(tuple(reasons))
 
 
-def _unfit(level: str) -> str | None:
-    is_root = os.getuid() == 0
-    if level == "root-idmap" and not is_root:
-        return "it is for root, and the runner is not"
-    if level == "userns" and is_root:
-        return "it is for ordinary users: root would keep its own files' rights"
-    return None
+def _open(level: str, python: str, search: str) -> Sandbox | str:
+    reason = unfit(level)
+    if reason is not None:
+        return reason
+    bwrap = find_bwrap(search) if level == "bwrap" else None
+    if isinstance(bwrap, str):
+        return bwrap
+    sandbox = Sandbox(level, Spawner(level, python), bwrap)
 
+    def start(layout: Layout, program: str, argv: tuple[str, ...], more: dict[str, Any]) -> Confined:
+        inside = layout.binds[0].path
+        return sandbox.start(Ground(inside, ""), layout, Command(program, argv, {}, inside, 1 << 20), **more)
 
-def self_test(sandbox: Sandbox) -> str | None:
-    """Return why a level does not hold here, ``None`` if it does: controls work, and no way out is open."""
-    world = tempfile.mkdtemp(prefix="tek-")
-    try:
-        return _test_in(sandbox, world)
-    except NotConfined as error:
-        return str(error)
-    except OSError as error:
-        return f"the self-test cannot be set up: {error}"
-    finally:
-        shutil.rmtree(world, ignore_errors=True)
-
-
-def _test_in(sandbox: Sandbox, world: str) -> str | None:
-    inside = os.path.join(world, "inside")
-    sealed = os.path.join(inside, "sealed")
-    os.makedirs(sealed)
-    for path in (os.path.join(inside, "readable"), os.path.join(world, "secret")):
-        with open(path, "wb") as file:
-            file.write(b"x")
-    ground = Ground(inside, "")
-    binds = (Bind(inside, read=True, write=True), Bind(sealed, read=True, write=False))
-    layout = Layout(binds, (), ("/dev/shm",), Marked())  # noqa: S108  # the command's own
-    request = _request(ground, layout, Command("", (), {}, inside, 1 << 20))
-    request["probe"] = {
-        "readable": os.path.join(inside, "readable"),
-        "writable": inside,
-        "sealed": sealed,
-        "secret": os.path.join(world, "secret"),
-        "runner": os.getpid(),
-    }
-    child = sandbox._spawner.start(request)
-    try:
-        ended, _, _ = select.select([child.pidfd], [], [], _TEST_SECONDS)
-        usage = child.reap()
-        if not ended or usage.code != 0:
-            return "the self-test did not end" if not ended else "the self-test failed"
-        return _verdict(_all_of(child.stdout))
-    finally:
-        child.close()
-
-
-def _all_of(fd: int) -> bytes:
-    pieces: list[bytes] = []
-    while piece := os.read(fd, 65536):
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-def _verdict(answer: bytes) -> str | None:
-    found: dict[str, Sequence[str]] = json.loads(answer)
-    if found["missing"]:
-        return f"what must work does not: {', '.join(found['missing'])}"
-    if found["open"]:
-        return f"a confined process could {', '.join(found['open'])}"
-    return None
+    reason = self_test(level, start, python)
+    if reason is None:
+        return sandbox
+    sandbox.close()
+    return reason

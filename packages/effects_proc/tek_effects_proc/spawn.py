@@ -27,15 +27,21 @@ from tek_effects_proc.spawner.sandbox import PROXY_PORT
 
 __all__ = ["PROXY_PORT", "Confined", "NotConfined", "Spawner"]
 
-_HERE = Path(__file__).resolve().parent
-_BOOT = """
+HERE = Path(__file__).resolve().parent
+"""Where this package stands."""
+
+BOOT = """
 import sys, types
 package = types.ModuleType("tek_effects_proc")
 package.__path__ = [sys.argv[1]]
 sys.modules["tek_effects_proc"] = package
-from tek_effects_proc.spawner.main import main
-main(int(sys.argv[2]))
 """
+"""What makes the modules of the spawner importable, from the path ``HERE`` as first argument, and nothing else."""
+
+_MAIN = BOOT + "from tek_effects_proc.spawner.main import main; main(int(sys.argv[2]), sys.argv[3])"
+_KEPT = ("bwrap", "landlock")
+"""Levels at which a keeper ends what a command has started, and must live until it has."""
+
 _PATIENCE = 30.0
 _GONE = '{"failed": ["spawner", 0, "the spawner has ended"]}'
 
@@ -67,12 +73,13 @@ class Confined:
     stderr: int
     _status: socket.socket
     _end: dict[str, Any]
+    _killer: signal.Signals
     listener: socket.socket | None = None
 
     def kill(self) -> None:
         """End everything and wait until it has."""
         with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+            signal.pidfd_send_signal(self.pidfd, self._killer)
         select.select([self.pidfd], [], [])
 
     def reap(self) -> Usage:
@@ -92,10 +99,18 @@ class Confined:
             while data := self._status.recv(4096):
                 message = json.loads(data)
                 if "failed" in message:
-                    raise NotConfined(*message["failed"])
+                    step, code, problem = message["failed"]
+                    raise NotConfined(step, code, f"{problem}{self._last_words()}")
                 if "exit" in message:
                     return dict(message)
         return {}
+
+    def _last_words(self) -> str:
+        """Return the last line of its errors that nobody has read yet."""
+        with suppress(OSError):
+            lines = os.read(self.stderr, 65536).decode(errors="replace").splitlines()
+            return f": {lines[-1]}" if lines else ""
+        return ""
 
     def close(self) -> None:
         """Close the descriptors."""
@@ -107,10 +122,12 @@ class Confined:
 
 
 class Spawner:
-    """A spawner process, started on demand and again should it ever end. Thread-safe."""
+    """A spawner process for one level, started on demand and again should it ever end. Thread-safe."""
 
-    def __init__(self, python: str = sys.executable) -> None:
+    def __init__(self, level: str, python: str = sys.executable) -> None:
+        self._level = level
         self._python = python
+        self._killer = signal.SIGTERM if level in _KEPT else signal.SIGKILL
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._requests: socket.socket | None = None
@@ -127,12 +144,13 @@ class Spawner:
             payload = os.memfd_create("request")
             theirs.callback(os.close, payload)
             _write(payload, json.dumps(request).encode())
+            head = json.dumps({name: request[name] for name in ("owner", "network")}).encode()
             try:
-                socket.send_fds(requests, [b"run"], [payload, stdout_end, stderr_end, answers.fileno()])
+                socket.send_fds(requests, [head], [payload, stdout_end, stderr_end, answers.fileno()])
             except OSError as error:
                 raise NotConfined("spawner", error.errno or 0, "the spawner has ended") from error
             theirs.close()
-            child = _await_start(status, stdout, stderr, bool(request.get("network")))
+            child = self._await_start(status, stdout, stderr, bool(request.get("network")))
             undo.pop_all()
         return child
 
@@ -151,15 +169,46 @@ class Spawner:
     def _ready(self) -> socket.socket:
         with self._lock:
             if self._requests is None or self._process is None or self._process.poll() is not None:
-                self._process, self._requests = _launch(self._python)
+                self._process, self._requests = _launch(self._python, self._level)
             return self._requests
 
+    def _await_start(self, status: socket.socket, stdout: int, stderr: int, network: bool) -> Confined:
+        """Wait until the command's first process is known and, with a network, its proxy's listener."""
+        status.settimeout(_PATIENCE)
+        message: dict[str, Any]
+        end: dict[str, Any] = {}
+        pid, pidfd = 0, -1
+        listener: socket.socket | None = None
+        try:
+            while pidfd < 0 or (network and listener is None and not end):
+                data, fds, _, _ = socket.recv_fds(status, 4096, 1)
+                message = json.loads(data or _GONE)
+                if "failed" in message:
+                    raise NotConfined(*message["failed"])
+                if "started" in message:
+                    pid, (pidfd,) = message["started"], fds
+                elif "listener" in message:
+                    listener = socket.socket(fileno=fds[0])
+                elif "exit" in message:
+                    end = message  # a short command may end before the spawner comes to say that it has begun
+        except (OSError, NotConfined) as error:
+            if pidfd >= 0:
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(pidfd, self._killer)
+                os.close(pidfd)
+            if listener is not None:
+                listener.close()
+            if isinstance(error, NotConfined):
+                raise
+            raise NotConfined("spawner", error.errno or 0, f"the spawner does not answer: {error}") from error
+        return Confined(pid, pidfd, stdout, stderr, status, end, self._killer, listener)
 
-def _launch(python: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
+
+def _launch(python: str, level: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(  # noqa: S603  # our own interpreter on our own code
-            [python, "-I", "-S", "-c", _BOOT, str(_HERE), str(theirs.fileno())],
+            [python, "-I", "-S", "-c", _MAIN, str(HERE), str(theirs.fileno()), level],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
@@ -185,35 +234,3 @@ def _write(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
-
-
-def _await_start(status: socket.socket, stdout: int, stderr: int, network: bool) -> Confined:
-    """Wait until the command's first process is known and, with a network, its proxy's listener."""
-    status.settimeout(_PATIENCE)
-    message: dict[str, Any]
-    end: dict[str, Any] = {}
-    pid, pidfd = 0, -1
-    listener: socket.socket | None = None
-    try:
-        while pidfd < 0 or (network and listener is None and not end):
-            data, fds, _, _ = socket.recv_fds(status, 4096, 1)
-            message = json.loads(data or _GONE)
-            if "failed" in message:
-                raise NotConfined(*message["failed"])
-            if "started" in message:
-                pid, (pidfd,) = message["started"], fds
-            elif "listener" in message:
-                listener = socket.socket(fileno=fds[0])
-            elif "exit" in message:
-                end = message  # a short command may end before the spawner comes to say that it has begun
-    except (OSError, NotConfined) as error:
-        if pidfd >= 0:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            os.close(pidfd)
-        if listener is not None:
-            listener.close()
-        if isinstance(error, NotConfined):
-            raise
-        raise NotConfined("spawner", error.errno or 0, f"the spawner does not answer: {error}") from error
-    return Confined(pid, pidfd, stdout, stderr, status, end, listener)

@@ -62,14 +62,15 @@ class Running(Protocol):
 
 
 class Wake:
-    """A descriptor that becomes readable when a token is cancelled. Safe if that happens after ``close``."""
+    """A descriptor that becomes readable when a token is cancelled or somebody rings. Safe after ``close`` too."""
 
     def __init__(self, cancel: Cancel) -> None:
         self._lock = threading.Lock()
         self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        cancel.on_cancel(self._ring)
+        cancel.on_cancel(self.ring)
 
-    def _ring(self) -> None:
+    def ring(self) -> None:
+        """Wake the one who watches. Any thread may."""
         with self._lock:
             if self.fd >= 0:
                 os.eventfd_write(self.fd, 1)
@@ -92,7 +93,7 @@ def watch(child: Running, output: Output, deadline: float, wake: int) -> Stop:
         if child.pidfd in ready:
             return Stop.ENDED
         if wake in ready:
-            return Stop.CANCELLED
+            return Stop.OUTPUT if output.exceeded else Stop.CANCELLED
         for descriptor in ready:
             if not output.take(descriptor, streams[descriptor]):
                 poll.unregister(descriptor)

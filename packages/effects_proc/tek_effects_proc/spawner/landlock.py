@@ -20,6 +20,11 @@ _REFER, _TRUNCATE, _IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
 _HANDLED = ((1, (1 << 13) - 1), (2, _REFER), (3, _TRUNCATE), (5, _IOCTL_DEV))
 _OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | _TRUNCATE | _IOCTL_DEV
 
+_BIND_TCP, _CONNECT_TCP = 1 << 0, 1 << 1
+
+PORTS_SINCE = 4
+"""The version that knows TCP ports."""
+
 SCOPES_SINCE = 6
 """The version that keeps signals and abstract sockets within the confinement."""
 
@@ -46,7 +51,9 @@ class Ruleset:
             self._handled |= accesses if known >= since else 0
         if not self._handled:
             raise OSError(38, "this system has no Landlock", "landlock")
-        self._fd = system.landlock_ruleset(self._handled, 3 if known >= 4 else 0, 3 if known >= SCOPES_SINCE else 0)
+        self._fd = system.landlock_ruleset(
+            self._handled, _BIND_TCP | _CONNECT_TCP if known >= PORTS_SINCE else 0, 3 if known >= SCOPES_SINCE else 0
+        )
 
     def allow(self, fd: int, accesses: int) -> None:
         """Allow accesses at and beneath ``fd``; those that a file does not have are left out."""
@@ -55,7 +62,23 @@ class Ruleset:
         if accesses & self._handled:
             system.landlock_allow(self._fd, fd, accesses & self._handled)
 
+    def allow_connecting(self, port: int) -> None:
+        """Allow TCP connections to a port."""
+        if version() >= PORTS_SINCE:
+            system.landlock_allow_port(self._fd, port, _CONNECT_TCP)
+
     def restrict(self) -> None:
         """Put the rules in force."""
         system.landlock_restrict(self._fd)
         os.close(self._fd)
+
+
+def scope() -> None:
+    """Let this process and all that it starts signal nobody else, and restrict nothing but that. Raises ``OSError``."""
+    if version() < SCOPES_SINCE:
+        raise OSError(38, f"version {SCOPES_SINCE} is needed (Linux 6.12), this system has {version()}", "landlock")
+    ruleset = system.landlock_ruleset(0, 0, 3)
+    try:
+        system.landlock_restrict(ruleset)
+    finally:
+        os.close(ruleset)

@@ -1,7 +1,8 @@
 """The spawner's loop: one request a command, on a socket that the runner holds the other end of.
 
-A request is a message with four descriptors: a file with its JSON, the command's stdout and stderr, and the status
-socket on which the answer is given. When the runner ends, so does the socket, the spawner, and with it every command.
+A request is a message that says who owns the files and whether there is a network, with four descriptors: a file with
+the rest as JSON, the command's stdout and stderr, and the status socket on which the answer is given. When the runner
+ends, so does the socket, the spawner, and with it every command.
 """
 
 from __future__ import annotations
@@ -12,20 +13,29 @@ import os
 import select
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from tek_effects_proc.spawner import landlock, seccomp, system
-from tek_effects_proc.spawner.mounts import mount_points
-from tek_effects_proc.spawner.sandbox import Identity, map_self, start
+from tek_effects_proc.spawner import keeper, landlock, seccomp, system
+from tek_effects_proc.spawner.bubblewrap import Bubblewrap
+from tek_effects_proc.spawner.landlocked import Landlocked
+from tek_effects_proc.spawner.mounts import cover_devices, mount_points
+from tek_effects_proc.spawner.sandbox import Host, Identity, Waiting, map_self, prepare, read_all, start, tell
+
+_KEPT: dict[str, Callable[[dict[str, Any]], keeper.Confinement]] = {"bwrap": Bubblewrap, "landlock": Landlocked}
+"""The levels at which the spawner has no namespaces of its own."""
 
 _FIRST_UID = 200_000
 _RANGE = 65_536
-_PIECE = 1 << 20
+_RUNS, _SLOTS = 1024, 63  # so that all of their ranges fit into 32 bits
 
 
 class _Owners:
-    """User ranges that commands run in, one each while it runs, so that each has its own count of processes."""
+    """User ranges that commands run in, one each while it runs, so that each has its own count of processes.
+
+    Spawners start at different ranges: the processes of one run's command must not use up those of another's.
+    """
 
     def __init__(self) -> None:
         self._namespaces: dict[tuple[int, int, int], int] = {}
@@ -34,7 +44,7 @@ class _Owners:
     def take(self, uid: int, gid: int) -> tuple[int, Identity]:
         """Return a free slot, and who owns inside what ``uid`` and ``gid`` own outside."""
         slot = next(number for number in range(len(self._taken) + 1) if number not in self._taken)
-        first = _FIRST_UID + slot * _RANGE
+        first = _FIRST_UID + (os.getpid() % _RUNS * _SLOTS + slot) * _RANGE
         key = (slot, uid, gid)
         if key not in self._namespaces:
             self._namespaces[key] = _namespace(_extents(uid, first), _extents(gid, first))
@@ -79,113 +89,143 @@ def _namespace(uids: str, gids: str) -> int:
 class Spawner:
     """Serves requests until the runner's end of ``requests`` is closed."""
 
-    def __init__(self, requests: socket.socket) -> None:
+    def __init__(self, requests: socket.socket, level: str) -> None:
         self._requests = requests
+        self._level = level
         # The write end lives as long as this process, and in no other.
         self._lifeline = os.pipe2(os.O_CLOEXEC)
+        self._poll = select.poll()
         self._owners = _Owners()
-        self._running: dict[int, int] = {}
-        self._is_root = os.getuid() == 0
-        if self._is_root:
-            system.drop_bounding_set()
-            system.unshare(system.CLONE_NEWNET | system.CLONE_NEWNS)
-        else:
-            uid, gid = os.getuid(), os.getgid()
-            system.unshare(system.CLONE_NEWUSER | system.CLONE_NEWNET | system.CLONE_NEWNS)
-            map_self(uid, gid)
-        system.keep_mounts_here()
+        self._running: dict[int, int | None] = {}
+        self._roots: dict[int, int] = {}
+        self._user = None if os.getuid() == 0 else (os.getuid(), os.getgid())
+        if level not in _KEPT:
+            self._leave()
         self._mounts = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
         self._points: list[str] = []
+        self._waiting: Waiting | None = None
         # Commands without a network share an empty namespace where nothing but abstract sockets could be shared,
         # and those are out of each other's reach.
         self._shares_network = landlock.version() >= landlock.SCOPES_SINCE
 
+    def _leave(self) -> None:
+        """Enter namespaces that commands branch off from."""
+        if self._user is None:
+            system.drop_bounding_set()
+            system.unshare(system.CLONE_NEWNET | system.CLONE_NEWNS)
+        else:
+            system.unshare(system.CLONE_NEWUSER | system.CLONE_NEWNET | system.CLONE_NEWNS)
+            map_self(*self._user)
+        system.keep_mounts_here()
+        cover_devices()
+
     def serve(self) -> None:
         """Take requests and reap what has ended."""
-        poll = select.poll()
-        poll.register(self._requests, select.POLLIN)
-        poll.register(self._mounts, select.POLLPRI)  # the host has mounted something
+        self._poll.register(self._requests, select.POLLIN)
+        self._poll.register(self._mounts, select.POLLPRI)  # the host has mounted something
         self._look_at_mounts()
         while True:
             # What is mounted is looked at before a request that may name it.
-            for fd, _ in sorted(poll.poll(), key=lambda event: event[0] != self._mounts):
+            for fd, _ in sorted(self._poll.poll(), key=lambda event: event[0] != self._mounts):
                 if fd == self._mounts:
                     self._look_at_mounts()
                 elif fd != self._requests.fileno():
-                    poll.unregister(fd)
                     self._reap(fd)
                 else:
-                    message, fds, _, _ = socket.recv_fds(self._requests, 16, 4)
+                    message, fds, _, _ = socket.recv_fds(self._requests, 256, 4)
                     if not message:
                         return
-                    pidfd = self._take(fds)
-                    if pidfd is not None:
-                        poll.register(pidfd, select.POLLIN)
+                    self._take(json.loads(message), fds)
 
     def _look_at_mounts(self) -> None:
-        self._points = mount_points(_read(self._mounts))
+        self._points = mount_points(read_all(self._mounts))
+        if self._waiting is not None:  # it knows other ones
+            self._waiting.requests.close()
+            self._waiting = None
 
-    def _take(self, fds: list[int]) -> int | None:
-        """Start what a request asks for, and hand its pidfd to the runner."""
-        payload, stdout, stderr, answers = fds
-        slot = None
-        with socket.socket(fileno=answers) as status:
-            try:
-                request: dict[str, Any] = json.loads(_read(payload))
-                request["shared_network"] = self._shares_network
-                request["points"] = self._points
-                if self._is_root:
-                    slot, identity = self._owners.take(*request["owner"])
+    def _take(self, head: dict[str, Any], fds: list[int]) -> None:
+        """Start what a request asks for, hand its pidfd to the runner, and prepare for the next one."""
+        slot: int | None = None
+        status = socket.socket(fileno=fds[3])
+        try:
+            if self._level in _KEPT:
+                kept = _KEPT[self._level](json.loads(read_all(fds[0])))
+                pid, pidfd = keeper.start(kept, (fds[1], fds[2]), status, self._lifeline)
+            else:
+                if self._user is None:
+                    slot, identity = self._owners.take(*head["owner"])
                 else:
-                    identity = Identity(os.getuid(), os.getgid(), -1)
-                pid, pidfd = start(request, identity, (stdout, stderr), status, self._lifeline)
-                with suppress(OSError):  # whoever asked has given up; it is still ours to reap
-                    socket.send_fds(status, [json.dumps({"started": pid}).encode()], [pidfd])
-            except OSError as error:
-                if slot is not None:
-                    self._owners.release(slot)
-                with suppress(OSError):
-                    text = f"{error.filename}: {error.strerror}"
-                    status.send(json.dumps({"failed": ["confinement", error.errno, text]}).encode())
-                return None
-            finally:
-                for fd in (payload, stdout, stderr):
-                    os.close(fd)
-        if slot is not None:
-            self._running[pidfd] = slot
-        return pidfd
+                    identity = Identity(*self._user, -1)
+                waiting = self._ready(head["network"])
+                pid, pidfd = waiting.pid, waiting.pidfd
+                self._running[pidfd], slot = slot, None
+                start(waiting, identity, fds)
+            with suppress(OSError):  # whoever asked has given up; it is still ours to reap
+                socket.send_fds(status, [json.dumps({"started": pid}).encode()], [pidfd])
+            if self._level in _KEPT:
+                self._watch(pidfd)
+            elif self._waiting is None:
+                with suppress(OSError):  # then the next command is told
+                    self._waiting = self._prepare(False)
+        except OSError as error:
+            if slot is not None:
+                self._owners.release(slot)
+            tell(status, {"failed": ["confinement", error.errno, f"{error.filename}: {error.strerror}"]})
+        finally:
+            status.close()
+            for fd in fds[:3]:
+                os.close(fd)
+
+    def _ready(self, network: bool) -> Waiting:
+        """Return a first process, one that waits already where there is one."""
+        if network or self._waiting is None:
+            return self._prepare(network)
+        waiting, self._waiting = self._waiting, None
+        return waiting
+
+    def _prepare(self, network: bool) -> Waiting:
+        waiting = prepare(Host(self._user, self._points, self._lifeline), network, self._shares_network)
+        self._watch(waiting.pidfd)
+        # The last holder of its mounts waits until the system has taken them apart: that shall not be the command.
+        with suppress(OSError):
+            self._roots[waiting.pidfd] = os.open(f"/proc/{waiting.pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        return waiting
+
+    def _watch(self, pidfd: int) -> None:
+        self._running[pidfd] = None
+        self._poll.register(pidfd, select.POLLIN)
 
     def _reap(self, pidfd: int) -> None:
+        self._poll.unregister(pidfd)
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
         os.close(pidfd)
-        slot = self._running.pop(pidfd, None)
+        if self._waiting is not None and self._waiting.pidfd == pidfd:
+            self._waiting.requests.close()
+            self._waiting = None
+        if pidfd in self._roots:
+            os.close(self._roots.pop(pidfd))
+        slot = self._running.pop(pidfd)
         if slot is not None:
             self._owners.release(slot)
 
 
-def _read(fd: int) -> bytes:
-    os.lseek(fd, 0, os.SEEK_SET)
-    pieces = []
-    while piece := os.read(fd, _PIECE):
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-def main(fd: int) -> None:
-    """Run on the socket ``fd``. What cannot be set up is told as the first message, else ``{"ready": true}``."""
+def main(fd: int, level: str) -> None:
+    """Run on the socket ``fd`` for one level. The first message tells what cannot be set up, or ``{"ready": true}``."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
+    if level in _KEPT:
+        signal.pthread_sigmask(signal.SIG_BLOCK, keeper.AWAITED)  # a keeper must miss none, from its beginning
     with socket.socket(fileno=fd) as requests:
         requests.set_inheritable(False)
         try:
-            spawner = Spawner(requests)
+            spawner = Spawner(requests, level)
         except OSError as error:
             requests.send(json.dumps({"failed": f"{error.filename}: {error.strerror}"}).encode())
             return
         # Every command starts as a copy of this process: what is made here is made once, and what the collector does
         # not touch need not be copied.
-        for network in (False, True):
-            seccomp.program(network)
+        for network, shared in ((False, True),) if level == "landlock" else ((False, False), (True, False)):
+            seccomp.program(network=network, shared=shared)
         gc.disable()
         gc.freeze()
         requests.send(b'{"ready":true}')

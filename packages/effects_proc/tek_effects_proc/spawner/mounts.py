@@ -15,10 +15,11 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from tek_effects_proc.spawner import system
-from tek_effects_proc.spawner.landlock import READ, READ_DIR, WRITE, WRITE_FILE, Ruleset
+from tek_effects_proc.spawner.landlock import READ, WRITE, WRITE_FILE, Ruleset
 
-_DEVICES = ("null", "zero", "full", "random", "urandom")
-_LINKS = (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"))
+_SHM = "/dev/shm"  # noqa: S108  # within a command's root
+DEVICES = ("null", "zero", "full", "random", "urandom")
+LINKS = (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"))
 _SAFE = system.MOUNT_ATTR_NOSUID | system.MOUNT_ATTR_NODEV
 _COVERABLE = ("/tmp", "/var", "/usr", "/etc")  # noqa: S108  # a directory to mount on, in a namespace of our own
 _OWN_BYTES = 1 << 20
@@ -60,17 +61,33 @@ class _Held(NamedTuple):
     is_dir: bool
 
 
-def build(root: Root, uid: int, gid: int, userns: int, points: Sequence[str]) -> Ruleset:
-    """Make the root and enter it; return the Landlock rules that say the same. Called with all capabilities, by the
-    first process of a new pid and mount namespace.
-
-    ``userns`` maps owners for the runner's root, or is -1; ``points`` are the host's mount points.
+class Stock(NamedTuple):
+    """What every root has, made ahead: its Landlock rules, still without exceptions, and detached mounts of /dev and
+    /proc, the former with where it comes from.
     """
-    rules = Ruleset()
-    held = [part for bind in root.binds for part in _open(bind, userns, points)]
-    devices = [(name, system.open_path(f"/dev/{name}")) for name in _DEVICES]
-    device_trees = [(name, fd, system.open_tree(fd, recursive=False)) for name, fd in devices]
+
+    rules: Ruleset
+    devices: int
+    device_tree: int
+    proc: int
+
+
+def stock() -> Stock:
+    """Make what every root has. Called by the first process of a new pid and mount namespace."""
+    devices = system.open_path("/dev")
     proc = system.new_filesystem("proc", _SAFE | system.MOUNT_ATTR_NOEXEC, subset="pid", hidepid="ptraceable")
+    return Stock(Ruleset(), devices, system.open_tree(devices, recursive=True), proc)
+
+
+def build(root: Root, made: Stock, owner: tuple[int, int, int], points: Sequence[str]) -> Ruleset:
+    """Make the root and enter it; return the Landlock rules that say the same. Called with all capabilities.
+
+    ``owner`` are the user and group of what is the command's own, and the namespace that maps owners for the runner's
+    root, or -1; ``points`` are the host's mount points.
+    """
+    rules, devices, device_tree, proc = made
+    uid, gid, userns = owner
+    held = [part for bind in root.binds for part in _open(bind, userns, points)]
     # Nobody but root may write to what is not the command's own; as an ordinary user's, Landlock alone says so.
     base = system.new_filesystem("tmpfs", _SAFE, mode="0755", size=str(root.scratch_bytes + _OWN_BYTES))
     # In a namespace of our own, what this covers is missed by nobody.
@@ -78,8 +95,13 @@ def build(root: Root, uid: int, gid: int, userns: int, points: Sequence[str]) ->
     plan = _Tree(base)
     system.move_mount(proc, plan.point("proc", is_dir=True))
     rules.allow(plan.open("proc"), READ | WRITE_FILE)
-    _devices(plan, device_trees, rules)
     _scratch(plan, root, uid, gid, rules)
+    shm = plan.own_tree(_SHM) if _SHM in root.scratch else -1
+    system.move_mount(device_tree, plan.point("dev", is_dir=True))
+    plan.foreign("dev")
+    rules.allow(devices, READ | WRITE_FILE)
+    if shm >= 0:
+        system.move_mount(shm, plan.open(_SHM.lstrip("/")))
     for part in held:
         _attach(plan, part, rules)
     for path, text in root.links:
@@ -120,6 +142,10 @@ class _Tree:
         os.close(self.point(relative, is_dir=True))
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         return os.open(relative, flags, dir_fd=self._base)
+
+    def own_tree(self, path: str) -> int:
+        """Return a detached mount of a directory of the new root itself."""
+        return system.open_tree(self.open(path.lstrip("/")), recursive=False)
 
     def foreign(self, relative: str) -> None:
         """Note that something of the host is mounted at a path."""
@@ -194,14 +220,22 @@ def mount_points(mountinfo: bytes) -> list[str]:
     return sorted(dict.fromkeys(found), key=lambda point: point.count("/"))
 
 
-def _devices(tree: _Tree, devices: list[tuple[str, int, int]], rules: Ruleset) -> None:
-    for name, origin, device in devices:
-        system.mount_setattr(device, system.MOUNT_ATTR_NOSUID | system.MOUNT_ATTR_NOEXEC, recursive=False)
-        system.move_mount(device, tree.point(f"dev/{name}", is_dir=False))
-        rules.allow(origin, READ | WRITE)
-    for name, text in _LINKS:
-        tree.link(f"dev/{name}", text)
-    rules.allow(tree.open("dev"), READ_DIR)
+def cover_devices() -> None:
+    """Put in place of this namespace's /dev what commands find there, once for all: copies of it cost little.
+
+    Nothing of it can be changed: its directory is read-only, and its devices forget.
+    """
+    trees = [(name, system.open_tree(system.open_path(f"/dev/{name}"), recursive=False)) for name in DEVICES]
+    base = system.new_filesystem("tmpfs", _SAFE | system.MOUNT_ATTR_NOEXEC, mode="0755", size="64k")
+    system.move_mount(base, system.open_path("/dev"))
+    plan = _Tree(base)
+    for name, tree in trees:
+        system.mount_setattr(tree, system.MOUNT_ATTR_NOSUID | system.MOUNT_ATTR_NOEXEC, recursive=False)
+        system.move_mount(tree, plan.point(name, is_dir=False))
+    for name, text in LINKS:
+        plan.link(name, text)
+    plan.point(os.path.basename(_SHM), is_dir=True)
+    system.mount_setattr(base, _SAFE | system.MOUNT_ATTR_NOEXEC | system.MOUNT_ATTR_RDONLY, recursive=False)
 
 
 def _scratch(tree: _Tree, root: Root, uid: int, gid: int, rules: Ruleset) -> None:

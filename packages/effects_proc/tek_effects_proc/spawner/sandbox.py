@@ -1,7 +1,8 @@
 """One command from its request to its end, inside its confinement.
 
-``start`` clones a child into new namespaces. The child builds its root, starts the command as its own child and stays
-as the first process of the pid namespace: when it ends, all that the command started is ended by the system.
+``prepare`` clones a child into new namespaces, ahead of time, where it waits for a request. Then it builds its root,
+starts the command as its own child and stays as the first process of the pid namespace: when it ends, all that the
+command started is ended by the system.
 """
 
 from __future__ import annotations
@@ -18,16 +19,17 @@ from typing import Any, NamedTuple, NoReturn
 
 from tek_effects_proc.spawner import seccomp, system
 from tek_effects_proc.spawner.landlock import Ruleset
-from tek_effects_proc.spawner.mounts import build, root_from
+from tek_effects_proc.spawner.mounts import Stock, build, root_from, stock
 from tek_effects_proc.spawner.probe import attempt_all
 
 PROXY_PORT = 3128
 """Where a command finds the proxy, on the loopback interface of its own network namespace."""
 
 _SPACES = system.CLONE_NEWNS | system.CLONE_NEWPID | system.CLONE_NEWIPC | system.CLONE_NEWUTS
-_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ)
-"""What the spawner and Python ignore; a program inherits that."""
+IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ)
+"""What the spawner and Python ignore; a program would inherit that."""
 
+_PIECE = 1 << 20
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
 
@@ -44,46 +46,74 @@ class Identity(NamedTuple):
         return self.userns >= 0
 
 
-def start(
-    request: dict[str, Any],
-    identity: Identity,
-    streams: tuple[int, int],
-    status: socket.socket,
-    lifeline: tuple[int, int],
-) -> tuple[int, int]:
-    """Start a command and return the id and pidfd of its first process. Raises ``OSError``.
-
-    ``streams`` are its stdout and stderr; what becomes of it is told on ``status``: ``{"listener": ...}`` with a
-    socket, ``{"failed": ...}`` where it cannot be confined or executed, ``{"exit": ...}`` at its end. ``lifeline``
-    is a pipe whose write end nobody but the spawner keeps.
+class Host(NamedTuple):
+    """What a first process knows from its birth on: the user that it keeps, ``None`` where it will become another;
+    the host's mount points; and a pipe whose write end nobody but the spawner keeps.
     """
-    flags = _SPACES | (0 if identity.is_mapped else system.CLONE_NEWUSER)
-    flags |= system.CLONE_NEWNET if request["network"] or not request["shared_network"] else 0
+
+    user: tuple[int, int] | None
+    points: list[str]
+    lifeline: tuple[int, int]
+
+
+class Waiting(NamedTuple):
+    """A first process that waits in its namespaces for its request, and ends when ``requests`` is closed."""
+
+    pid: int
+    pidfd: int
+    requests: socket.socket
+
+
+def prepare(host: Host, network: bool, shared_network: bool) -> Waiting:
+    """Start the first process of a command ahead of its request. Raises ``OSError``."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    flags = _SPACES | (system.CLONE_NEWUSER if host.user is not None else 0)
+    flags |= system.CLONE_NEWNET if network or not shared_network else 0
     pid, pidfd = system.clone(flags)
     if pid == 0:
-        _first_process(request, identity, streams, status, lifeline)
-    return pid, pidfd
+        _first_process(host, network, theirs)
+    theirs.close()
+    return Waiting(pid, pidfd, ours)
 
 
-def _first_process(
-    request: dict[str, Any],
-    identity: Identity,
-    streams: tuple[int, int],
-    status: socket.socket,
-    lifeline: tuple[int, int],
-) -> NoReturn:
+def start(waiting: Waiting, identity: Identity, fds: list[int]) -> None:
+    """Hand a request over: the descriptors of its JSON, stdout, stderr and status socket. Raises ``OSError``.
+
+    What becomes of it is told on the status socket: ``{"listener": ...}`` with a socket, ``{"failed": ...}`` where it
+    cannot be confined or executed, ``{"exit": ...}`` at its end.
+    """
+    userns = [identity.userns] if identity.is_mapped else []
+    with waiting.requests as requests:
+        socket.send_fds(requests, [b"%d %d" % (identity.uid, identity.gid)], [*fds, *userns])
+
+
+def _first_process(host: Host, network: bool, requests: socket.socket) -> NoReturn:
     """Live as process 1 of the new pid namespace: build it, give every right up, start the command, wait for it."""
-    step = "confinement"
+    step, status = "confinement", None
     try:
-        os.close(lifeline[1])
-        rules = _prepare(request, identity, status)
+        close_all_but(0, 1, 2, host.lifeline[0], requests.fileno())
+        ahead = _settle(host, network)
+        message, fds, _, _ = socket.recv_fds(requests, 64, 5)
+        if not message:
+            os._exit(0)
+        payload, *streams = fds[:3]
+        status = socket.socket(fileno=fds[3])
+        if isinstance(ahead, OSError):
+            raise ahead
+        request = json.loads(read_all(payload))
+        uid, gid = map(int, message.split())
+        identity = Identity(uid, gid, fds[4] if len(fds) == 5 else -1)
+        rules = build(root_from(request["root"]), ahead, identity, host.points)
+        if network:
+            _listen(status)
+            rules.allow_connecting(PROXY_PORT)
         step = "directory"
         os.chdir(request["cwd"])
         step = "confinement"
-        actions = _wiring(streams)
+        actions = _wiring((streams[0], streams[1]))
         _confine(request, identity, rules)
-        _die_with(lifeline[0])
-        system.install_filter(seccomp.program(request["network"]))
+        _die_with(host.lifeline[0])
+        system.install_filter(seccomp.program(network=network, shared=False))
         if "probe" in request:
             _probe(request["probe"], streams[0], status)
         step = "program"
@@ -93,32 +123,39 @@ def _first_process(
             {os.fsencode(name): os.fsencode(value) for name, value in request["env"]},
             file_actions=actions,
             setsid=True,
-            setsigdef=_IGNORED,
+            setsigdef=IGNORED,
         )
         _keep(command, status)
     except OSError as error:
-        _tell(status, {"failed": [step, error.errno, f"{_text(error.filename)}: {error.strerror}"]})
+        tell(status, {"failed": [step, error.errno, f"{text_of(error.filename)}: {error.strerror}"]})
     except BaseException as error:
-        _tell(status, {"failed": [step, 0, f"{type(error).__name__}: {error}"]})
+        tell(status, {"failed": [step, 0, f"{type(error).__name__}: {error}"]})
     finally:
         os._exit(70)
 
 
-def _text(name: object) -> str:
+def text_of(name: object) -> str:
+    """Return the name of a file or call that an error carries, as text."""
     return os.fsdecode(name) if isinstance(name, bytes) else str(name)
 
 
-def _prepare(request: dict[str, Any], identity: Identity, status: socket.socket) -> Ruleset:
-    """Do all that needs capabilities."""
-    if not identity.is_mapped:
-        map_self(identity.uid, identity.gid)
-    rules = build(root_from(request["root"]), identity.uid, identity.gid, identity.userns, request["points"])
-    socket.sethostname("tek")
-    if request["network"]:
-        _raise_loopback()
-        with socket.create_server(("127.0.0.1", PROXY_PORT), backlog=64) as listener:
-            socket.send_fds(status, [b'{"listener":true}'], [listener.fileno()])
-    return rules
+def _settle(host: Host, network: bool) -> Stock | OSError:
+    """Do what no request is needed for. What goes wrong is returned, to be told once there is one."""
+    try:
+        system.die_with_parent()
+        if host.user is not None:
+            map_self(*host.user)
+        socket.sethostname("tek")
+        if network:
+            _raise_loopback()
+        return stock()
+    except OSError as error:
+        return error
+
+
+def _listen(status: socket.socket) -> None:
+    with socket.create_server(("127.0.0.1", PROXY_PORT), backlog=64) as listener:
+        socket.send_fds(status, [b'{"listener":true}'], [listener.fileno()])
 
 
 def map_self(uid: int, gid: int) -> None:
@@ -172,20 +209,22 @@ def _die_with(lifeline: int) -> None:
 
 def _keep(command: int, status: socket.socket) -> NoReturn:
     """Reap whatever ends until the command has, and tell how."""
-    kept = status.fileno()
-    system.close_range(0, kept - 1)
-    system.close_range(kept + 1)
+    close_all_but(status.fileno())
     while True:
         pid, state, used = os.wait4(-1, 0)
         if pid == command:
             break
-    message = {
+    tell(status, report(state, used))
+    os._exit(0)
+
+
+def report(state: int, used: resource.struct_rusage) -> dict[str, Any]:
+    """Return what is told of a command that has ended."""
+    return {
         "exit": os.waitstatus_to_exitcode(state),
         "cpu_ms": round((used.ru_utime + used.ru_stime) * 1000),
         "peak_kib": used.ru_maxrss,
     }
-    _tell(status, message)
-    os._exit(0)
 
 
 def _probe(world: dict[str, Any], stdout: int, status: socket.socket) -> NoReturn:
@@ -195,10 +234,31 @@ def _probe(world: dict[str, Any], stdout: int, status: socket.socket) -> NoRetur
     if child == 0:
         os.setsid()
         attempt_all(world)
-    _tell(status, {"exit": os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])})
+    tell(status, {"exit": os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])})
     os._exit(0)
 
 
-def _tell(status: socket.socket, message: dict[str, Any]) -> None:
+def close_all_but(*kept: int) -> None:
+    """Close every other descriptor."""
+    first = 0
+    for fd in sorted(kept):
+        if fd > first:
+            system.close_range(first, fd - 1)
+        first = fd + 1
+    system.close_range(first)
+
+
+def read_all(fd: int) -> bytes:
+    """Return all of a file."""
+    os.lseek(fd, 0, os.SEEK_SET)
+    pieces = []
+    while piece := os.read(fd, _PIECE):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def tell(status: socket.socket | None, message: dict[str, Any]) -> None:
+    """Send a message to the runner, if it still listens."""
     with suppress(OSError):
-        status.send(json.dumps(message).encode())
+        if status is not None:
+            status.send(json.dumps(message).encode())

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from tek_effects_proc.spawner.system import ARCHITECTURES, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER, MACHINE
 
-_EPERM, _EACCES, _ENOSYS, _EAFNOSUPPORT = 1, 13, 38, 97
+_EPERM, _EACCES, _ENOSYS, _ENOTSUP, _EAFNOSUPPORT = 1, 13, 38, 95, 97
 _KILL, _ALLOW, _ERRNO = 0x80000000, 0x7FFF0000, 0x00050000
 
 # Not CLONE_NEWTIME: in clone's flags its bit belongs to the exit signal; unshare's mask has it.
@@ -48,6 +48,17 @@ _NUMBERS = {
     "io_uring_register": (427, 427), "open_tree": (428, 428), "move_mount": (429, 429), "fsopen": (430, 430),
     "fsconfig": (431, 431), "fsmount": (432, 432), "fspick": (433, 433), "clone3": (435, 435),
     "openat2": (437, 437), "mount_setattr": (442, 442), "memfd_secret": (447, 447),
+    "chown": (92, None), "lchown": (94, None), "fchown": (93, 55), "fchownat": (260, 54), "utime": (132, None),
+    "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88), "setxattr": (188, 5),
+    "lsetxattr": (189, 6), "fsetxattr": (190, 7), "getxattr": (191, 8), "lgetxattr": (192, 9), "fgetxattr": (193, 10),
+    "listxattr": (194, 11), "llistxattr": (195, 12), "flistxattr": (196, 13), "removexattr": (197, 14),
+    "lremovexattr": (198, 15), "fremovexattr": (199, 16), "inotify_add_watch": (254, 27), "pidfd_open": (434, 434),
+    "prlimit64": (302, 261), "sched_setparam": (142, 118), "sched_setscheduler": (144, 119),
+    "sched_setaffinity": (203, 122), "sched_setattr": (314, 274), "setpriority": (141, 140), "ioprio_set": (251, 30),
+    "shmget": (29, 194), "shmat": (30, 196), "shmctl": (31, 195), "semget": (64, 190), "semctl": (66, 191),
+    "semop": (65, 193), "semtimedop": (220, 192), "msgget": (68, 186), "msgctl": (71, 187), "msgsnd": (69, 189),
+    "msgrcv": (70, 188), "mq_open": (240, 180), "mq_unlink": (241, 181), "bind": (49, 200), "listen": (50, 201),
+    "process_mrelease": (448, 448), "statmount": (457, 457), "listmount": (458, 458),
 }  # fmt: skip
 
 _REFUSED = (
@@ -62,6 +73,24 @@ _REFUSED = (
 )  # fmt: skip
 _ABSENT = ("io_uring_setup", "io_uring_enter", "io_uring_register", "clone3", "openat2")
 """Calls whose arguments a filter cannot see. Programs fall back where the system says that it does not know them."""
+
+_UNMARKED = (
+    "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchown", "fchownat", "utime", "utimes", "futimesat",
+    "utimensat",
+)  # fmt: skip
+_UNATTRIBUTED = (
+    "setxattr", "lsetxattr", "fsetxattr", "getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr",
+    "removexattr", "lremovexattr", "fremovexattr",
+)  # fmt: skip
+_UNSHARED = (
+    "inotify_add_watch", "process_mrelease", "shmget", "shmat", "shmctl", "semget", "semctl", "semop", "semtimedop",
+    "msgget", "msgctl", "msgsnd", "msgrcv", "mq_open", "mq_unlink", "bind", "listen",
+)  # fmt: skip
+_SELF_ONLY = {
+    "prlimit64": 0, "sched_setparam": 0, "sched_setscheduler": 0, "sched_setaffinity": 0, "sched_setattr": 0,
+    "setpriority": 1, "ioprio_set": 1,
+}  # fmt: skip
+"""Calls that may name another process, with the argument that names it; zero is the caller."""
 
 Instruction = tuple[int, int, int, int]
 
@@ -157,9 +186,23 @@ def _search(blocks: list[tuple[int, list[Instruction]]]) -> list[Instruction]:
     return [(_JGE, 1, 0, blocks[middle][0]), (_JA, 0, 0, 1), (_JA, 0, 0, len(below)), *below, *above]
 
 
-@lru_cache(maxsize=2)
-def program(network: bool) -> bytes:
+def _shared() -> dict[str, list[Instruction]]:
+    """Return what else is refused where a command shares the host's namespaces: what Landlock does not cover of files
+    outside its rules, of processes of the same user, and of the host's memory, queues and addresses.
+    """
+    return {
+        **{name: [_refuse(_EPERM)] for name in _UNMARKED},
+        **{name: [_refuse(_ENOTSUP)] for name in _UNATTRIBUTED},
+        **{name: [_refuse(_EACCES)] for name in _UNSHARED},
+        **{name: [_refuse(_ENOSYS)] for name in ("pidfd_open", "statmount", "listmount")},
+        **{name: _one_of(argument, 0xFFFFFFFF, (0,), _EPERM) for name, argument in _SELF_ONLY.items()},
+    }
+
+
+@lru_cache(maxsize=3)
+def program(*, network: bool, shared: bool) -> bytes:
     """Return the filter for this machine. ``network`` lets TCP sockets connect: the namespace holds the proxy alone.
+    ``shared`` is for a command in the host's own namespaces.
 
     Raises ``OSError`` on a machine that has no table.
     """
@@ -175,6 +218,7 @@ def program(network: bool) -> bytes:
     steps += [(_JGT, 0, 1, _LAST_KNOWN), _refuse(_ENOSYS)]
     refusals = {**dict.fromkeys(_REFUSED, _EPERM), **dict.fromkeys(_ABSENT, _ENOSYS)}
     blocks = {**{name: [_refuse(code)] for name, code in refusals.items()}, **_blocks(network)}
+    blocks |= _shared() if shared else {}
     numbered = {_NUMBERS[name][column]: block for name, block in blocks.items()}
     steps += _search(sorted((number, block) for number, block in numbered.items() if number is not None))
     return b"".join(struct.pack("<HBBI", *step) for step in steps)

@@ -48,7 +48,7 @@ RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_NO_SYMLINKS = 0x04
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
-_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
+_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, _PR_SET_CHILD_SUBREAPER = 22, 2, 36
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc.syscall
@@ -170,9 +170,14 @@ def _prctl(name: str, option: int, first: Any = 0, second: Any = 0) -> None:
     _check(_libc.prctl(option, *(v if not isinstance(v, int) else _long(v) for v in (first, second, 0, 0))), name)
 
 
-def die_with_parent() -> None:
-    """Be killed when the parent ends, PR_SET_PDEATHSIG. A change of credentials would undo it."""
-    _prctl("PR_SET_PDEATHSIG", _PR_SET_PDEATHSIG, 9)
+def die_with_parent(number: int = 9) -> None:
+    """Get a signal, SIGKILL unless told, when the parent ends, PR_SET_PDEATHSIG. A change of credentials undoes it."""
+    _prctl("PR_SET_PDEATHSIG", _PR_SET_PDEATHSIG, number)
+
+
+def adopt() -> None:
+    """Become the parent of descendants that lose theirs, PR_SET_CHILD_SUBREAPER."""
+    _prctl("PR_SET_CHILD_SUBREAPER", _PR_SET_CHILD_SUBREAPER, 1)
 
 
 def hide() -> None:
@@ -230,6 +235,10 @@ class _PathBeneath(ctypes.Structure):
     _fields_ = (("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32))
 
 
+class _NetPort(ctypes.Structure):
+    _fields_ = (("allowed", ctypes.c_uint64), ("port", ctypes.c_uint64))
+
+
 def landlock_version() -> int:
     """Return the Landlock ABI of this system, 0 where it has none, landlock_create_ruleset(2)."""
     return max(0, int(_syscall(_long(_LANDLOCK_CREATE), None, _long(0), _long(1))))
@@ -246,6 +255,12 @@ def landlock_allow(ruleset: int, fd: int, accesses: int) -> None:
     """Allow accesses at and beneath the file or directory ``fd``."""
     rule = _PathBeneath(accesses, fd)
     _check(_syscall(_long(_LANDLOCK_ADD), _long(ruleset), _long(1), ctypes.byref(rule), _long(0)), "landlock rule")
+
+
+def landlock_allow_port(ruleset: int, port: int, accesses: int) -> None:
+    """Allow accesses to a TCP port."""
+    rule = _NetPort(accesses, port)
+    _check(_syscall(_long(_LANDLOCK_ADD), _long(ruleset), _long(2), ctypes.byref(rule), _long(0)), "landlock port")
 
 
 def landlock_restrict(ruleset: int) -> None:
