@@ -194,3 +194,29 @@ class TestMarked:
         given = writes(permit("**"), protected=("$WORKSPACE/**/a/a/leaf", "$WORKSPACE/src/**/**"))
 
         assert {Path(path).name for path in find_marked(ground, given).protected} == {"leaf", "src"}
+
+
+class TestNearestMark:
+    def test_a_permit_that_leaves_out_its_own_region_gives_nothing(self) -> None:
+        assert writes(permit("a/**", exclude=("a/**",))).writes == ()
+        assert writes(permit("a/**", exclude=("**",))).writes == ()
+        assert reads(permit("a/x", exclude=("**/x",))).reads == ()
+
+    def test_what_is_left_out_of_reading_is_not_read_for_being_written(self) -> None:
+        with pytest.raises(Unenforceable, match=r"grant fs\.read on it too"):
+            confinement(Held(reads=(permit("**", exclude=("a/**",)),), writes=(permit("a/x"),)))
+
+    def test_what_is_left_out_of_writing_is_not_written_for_being_read(self) -> None:
+        found = confinement(Held(reads=(permit("a/x"),), writes=(permit("**", exclude=("a/**",)),)))
+        assert not found.may_write("$WORKSPACE/a/x")
+        assert found.may_write("$WORKSPACE/b")
+
+    def test_a_region_within_what_is_left_out_is_nearer(self) -> None:
+        found = confinement(Held(writes=(permit("**", exclude=("a/**",)), permit("a/b/**"))))
+        assert found.may_write("$WORKSPACE/a/b/x")
+        assert not found.may_write("$WORKSPACE/a/x")
+
+    def test_a_directory_that_was_granted_as_a_file_is_no_tree(self) -> None:
+        found = reads(permit("a"))
+        assert found.may_read("$WORKSPACE/a")
+        assert not found.may_read("$WORKSPACE/a", is_tree=True)

@@ -7,27 +7,27 @@ it is refused. Nothing is ever widened to fit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import attrs
 
 from tek_abi import Permit, TekError
-from tek_abi.pattern import is_wild, path_pattern, static_prefix
+from tek_abi.pattern import is_wild, match_path, path_pattern, static_prefix
 from tek_abi.permit import show_path
 from tek_kernel.effect import Held
 
 
 @attrs.define(str=False)
 class Unenforceable(TekError, ValueError):
-    """A grant to write that no operating system can hold a child to. ``pattern`` is what it asks for."""
+    """A grant to write that no operating system can hold a child to. ``pattern`` is what it asks for, ``remedy`` what
+    to do.
+    """
 
     pattern: str
+    remedy: str = "grant a tree (dir/**) or one file; the patterns between serve the fs effects alone"
 
     def __str__(self) -> str:
-        return (
-            f"a command cannot be held to writing {self.pattern}: grant a tree (dir/**) or one file; "
-            f"the patterns between serve the fs effects alone"
-        )
+        return f"a command cannot be held to writing {self.pattern}: {self.remedy}"
 
 
 @attrs.frozen
@@ -62,9 +62,39 @@ class Confinement:
     protected: tuple[str, ...] = ()
     network: bool = False
 
-    def may_read(self, path: str) -> bool:
-        """Whether some region to read contains a canonical path. What is hidden in it is not looked at."""
-        return any(region.contains(path) for region in self.reads)
+    def may_read(self, path: str, is_tree: bool = False) -> bool:
+        """Whether a canonical path lies in a region to read, and nothing hidden is nearer to it than the region.
+
+        ``is_tree`` asks for all that is beneath it.
+        """
+        return _nearest(path, is_tree, self.reads, self.hidden)
+
+    def may_write(self, path: str, is_tree: bool = False) -> bool:
+        """Whether a canonical path lies in a region to write, nothing sealed is nearer and nothing protected above."""
+        if any(match_path(pattern, place) for place in _upward(path) for pattern in self.protected):
+            return False
+        return _nearest(path, is_tree, self.writes, self.sealed)
+
+
+def _nearest(path: str, is_tree: bool, regions: Iterable[Region], closed: Iterable[str]) -> bool:
+    """Whether, going up from a path, a region is met before what is closed; where both are, the region counts.
+
+    A tree is closed at its root: a region within it is nearer.
+    """
+    roots = [pattern.removesuffix("/**") for pattern in closed]
+    for place in _upward(path):
+        if any(region.path == place and (region.is_tree or (place == path and not is_tree)) for region in regions):
+            return True
+        if any(match_path(root, place) for root in roots):
+            return False
+    return False
+
+
+def _upward(path: str) -> Iterator[str]:
+    while "/" in path:
+        yield path
+        path = path.rpartition("/")[0]
+    yield path
 
 
 def confinement(held: Held) -> Confinement:
@@ -78,7 +108,7 @@ def confinement(held: Held) -> Confinement:
         if _region(permit) is None and not _is_within(permit, writes):
             raise Unenforceable(" & ".join(map(show_path, permit.resource)))
     matched = [permit for permit in _plain(held.reads) if _region(permit) is None and not _is_within(permit, reads)]
-    return Confinement(
+    found = Confinement(
         reads=tuple(reads),
         writes=tuple(writes),
         matched=tuple(matched),
@@ -87,10 +117,26 @@ def confinement(held: Held) -> Confinement:
         protected=tuple(dict.fromkeys(path_pattern(pattern) for pattern in held.protected)),
         network=bool(held.net),
     )
+    for region in writes:
+        if not found.may_read(region.path, region.is_tree) and any(above.contains(region.path) for above in reads):
+            # Landlock adds rights on the way down: what may be read above could be read here.
+            remedy = (
+                "what is left out of reading there can be written only where it may be read; grant fs.read on it too"
+            )
+            raise Unenforceable(show_path(str(region)), remedy)
+    return found
 
 
 def _plain(permits: Iterable[Permit]) -> list[Permit]:
-    return [permit for permit in permits if not permit.caveats and _region(permit) != _NOWHERE]
+    return [permit for permit in permits if not permit.caveats and not _is_empty(permit)]
+
+
+def _is_empty(permit: Permit) -> bool:
+    """Whether a permit gives nothing: its patterns never meet, or it leaves out the very region that it names."""
+    region = _region(permit)
+    if region is None:
+        return False
+    return region == _NOWHERE or any(match_path(path_pattern(pattern), region.path) for pattern in permit.exclude)
 
 
 _NOWHERE = Region("", False)

@@ -96,12 +96,16 @@ class Ground:
         made = tuple(self._make_missing(confinement.writes))
         links: dict[str, str] = {}
         missing: list[str] = []
-        binds: dict[str, Bind] = {}
+        matched = set(self._matches(confinement))
         marked = find_marked(self, confinement)
-        for path in marked.sealed:
-            binds[path] = Bind(path, confinement.may_read(self.canonical(path)), write=False)
-        for path in self._matches(confinement):
-            binds[path] = Bind(path, read=True, write=False)
+
+        def bind(path: str, is_tree: bool) -> Bind:
+            name = self.canonical(path)
+            return Bind(
+                path, path in matched or confinement.may_read(name, is_tree), confinement.may_write(name, is_tree)
+            )
+
+        binds = {path: bind(path, _is_directory(path)) for path in (*marked.sealed, *matched)}
         for region in dict.fromkeys((*confinement.reads, *confinement.writes)):
             path = self.real(region.path)
             if any(_within(path, unseen) for unseen in _UNSEEN):
@@ -112,20 +116,15 @@ class Ground:
                 case ("link", link, text):
                     links[link] = text
                 case "directory" if region.is_tree:
-                    binds[path] = self._granted(region, confinement)
+                    binds[path] = bind(path, is_tree=True)
                 case "file":
-                    binds[path] = self._granted(region, confinement)
+                    binds[path] = bind(path, is_tree=False)
         granted = set(binds) - set(marked.sealed)
-        for path in marked.protected:
-            binds[path] = Bind(path, confinement.may_read(self.canonical(path)), write=False)
+        binds |= {path: bind(path, _is_directory(path)) for path in marked.protected}
         for path in marked.hidden.keys() - granted:
             binds[path] = Bind(path, read=False, write=False, masked=True)
         kept = tuple(_needed(sorted(binds.values(), key=lambda bind: (bind.path.rstrip("/").count("/"), bind.path))))
         return Layout(kept, tuple(links.items()), self._scratch(kept), marked, tuple(missing), made)
-
-    def _granted(self, region: Region, confinement: Confinement) -> Bind:
-        write = any(other.contains(region.path) for other in confinement.writes)
-        return Bind(self.real(region.path), confinement.may_read(region.path), write)
 
     def _make_missing(self, writes: Iterable[Region]) -> Iterator[str]:
         for region in writes:
@@ -161,14 +160,20 @@ class Ground:
 
 
 def _needed(binds: list[Bind]) -> Iterator[Bind]:
-    """Leave out binds that say what the nearest one above says already."""
+    """Leave out binds that say what the nearest one above says already, and what stays closed beneath a mask."""
     kept: list[Bind] = []
     for bind in binds:
         above = [other for other in kept if _within(bind.path, other.path)]
         nearest = above[-1] if above else None
+        if nearest is not None and nearest.masked and not (bind.read or bind.write):
+            continue
         if nearest is None or (nearest.read, nearest.write, nearest.masked) != (bind.read, bind.write, bind.masked):
             kept.append(bind)
             yield bind
+
+
+def _is_directory(path: str) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path)
 
 
 def _reach(path: str) -> str | tuple[str, str, str]:
@@ -186,6 +191,9 @@ def _reach(path: str) -> str | tuple[str, str, str]:
 
 
 def _files(root: str) -> Iterator[str]:
+    if os.path.isfile(root) and not os.path.islink(root):
+        yield root
+        return
     pending = [root]
     while pending:
         try:

@@ -102,10 +102,12 @@ def build(root: Root, made: Stock, owner: tuple[int, int, int], points: Sequence
     rules.allow(devices, READ | WRITE_FILE)
     if shm >= 0:
         system.move_mount(shm, plan.open(_SHM.lstrip("/")))
-    for part in held:
-        _attach(plan, part, rules)
+    covers = [_attach(plan, part, rules, root.binds) for part in held]
     for path, text in root.links:
         plan.link(path, text)
+    for cover in covers:
+        if cover >= 0:
+            system.mount_setattr(cover, _SAFE | system.MOUNT_ATTR_RDONLY, recursive=False)
     plan.point(root.cwd.lstrip("/"), is_dir=True)
     os.fchdir(base)
     system.pivot_root_here()
@@ -119,7 +121,7 @@ class _Tree:
     def __init__(self, base: int) -> None:
         self._base = base
         self._made: set[str] = set()
-        self._foreign: list[str] = []
+        self._grounds: dict[str, bool] = {}
 
     def open(self, relative: str) -> int:
         """Return what stands at a path, in which no symlink is followed."""
@@ -149,7 +151,11 @@ class _Tree:
 
     def foreign(self, relative: str) -> None:
         """Note that something of the host is mounted at a path."""
-        self._foreign.append(relative + "/" if relative else "")
+        self._grounds[relative + "/" if relative else ""] = True
+
+    def own(self, relative: str) -> None:
+        """Note that something of the new root is mounted at a path, beneath what is foreign."""
+        self._grounds[relative + "/"] = False
 
     def link(self, path: str, text: str) -> None:
         """Make a symlink, unless there is something already."""
@@ -162,7 +168,8 @@ class _Tree:
 
     def is_foreign(self, relative: str) -> bool:
         """Whether a path lies beneath what is mounted from the host."""
-        return any(relative.startswith(prefix) for prefix in self._foreign)
+        nearest = max((ground for ground in self._grounds if relative.startswith(ground)), key=len, default=None)
+        return nearest is not None and self._grounds[nearest]
 
     def _parents(self, relative: str) -> None:
         parts = relative.split("/")[:-1]
@@ -247,18 +254,23 @@ def _scratch(tree: _Tree, root: Root, uid: int, gid: int, rules: Ruleset) -> Non
         rules.allow(fd, READ | WRITE)
 
 
-def _attach(tree: _Tree, part: _Held, rules: Ruleset) -> None:
+def _attach(tree: _Tree, part: _Held, rules: Ruleset, binds: Sequence[Bind]) -> int:
+    """Put a bind in its place. Returns the mount of a cover that is still to be made read-only, else -1."""
     bind = part.bind
     relative = bind.path.lstrip("/")
     point = tree.point(relative, part.is_dir)
     if tree.is_foreign(relative) and _identity(point) != _identity(part.origin):
         raise OSError(errno.ESTALE, "it was replaced while the command was being started", bind.path)
     if bind.masked:
-        system.move_mount(_empty(part.is_dir), point)
-        return
+        holds = any(other.path.startswith(bind.path + "/") for other in binds)
+        cover = _empty(part.is_dir, "0111" if holds else "0000")
+        system.move_mount(cover, point)
+        tree.own(relative)
+        return cover
     system.move_mount(part.tree, point)
     tree.foreign(relative)
     rules.allow(part.origin, (READ if bind.read else 0) | (WRITE if bind.write else 0))
+    return -1
 
 
 def _identity(fd: int) -> tuple[int, int]:
@@ -266,13 +278,12 @@ def _identity(fd: int) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _empty(is_dir: bool) -> int:
-    """Return a mount of what is empty and cannot be opened."""
-    cover = system.new_filesystem("tmpfs", _SAFE, mode="0000", size="4k", nr_inodes="4")
+def _empty(is_dir: bool, mode: str) -> int:
+    """Return a mount of what is empty and cannot be opened. What is mounted in it needs a mode to be passed through."""
+    cover = system.new_filesystem("tmpfs", _SAFE, mode=mode, size="64k", nr_inodes="1024")
     if not is_dir:
         os.close(os.open("none", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0, dir_fd=cover))
         cover = system.open_tree(system.open_path("none", cover), recursive=False)
-    system.mount_setattr(cover, _SAFE | system.MOUNT_ATTR_RDONLY, recursive=False)
     return cover
 
 
