@@ -35,7 +35,11 @@ def find_program(word: str, path: str, cwd: int, sees: Callable[[str], bool] = l
         raise EffectError("wrong-kind", f"{word!r} is not a file, so it cannot be run")
     if "unseen" in problems:
         file = candidates[problems.index("unseen")]
-        message = f"{file!r} is not among what the task may read; grant it with --allow 'fs.read:{_home(file, cwd)}/**'"
+        rule = f"fs.read:{_home(file, cwd)}/**"
+        message = (
+            f"{file!r} is not among what the task may read; add `{rule}` to its Allow if it has one for fs.read, or "
+            f"grant it with --allow '{rule}'"
+        )
         raise EffectError("not-permitted", message)
     raise EffectError("not-found", f"no program {word!r} {where}")
 
