@@ -8,6 +8,7 @@ it is refused. Nothing is ever widened to fit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 import attrs
 
@@ -45,7 +46,7 @@ class Region:
         return self.path + "/**" if self.is_tree else self.path
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Confinement:
     """What a command may read, write and reach.
 
@@ -62,6 +63,7 @@ class Confinement:
     protected: tuple[str, ...] = ()
     network: bool = False
 
+    @lru_cache(maxsize=4096)  # noqa: B019  # the same places are asked about for each command of a run
     def may_read(self, path: str, is_tree: bool = False) -> bool:
         """Whether a canonical path lies in a region to read, and nothing hidden is nearer to it than the region.
 
@@ -69,6 +71,7 @@ class Confinement:
         """
         return _nearest(path, is_tree, self.reads, self.hidden)
 
+    @lru_cache(maxsize=4096)  # noqa: B019  # the same
     def may_write(self, path: str, is_tree: bool = False) -> bool:
         """Whether a canonical path lies in a region to write, nothing sealed is nearer and nothing protected above."""
         if any(match_path(pattern, place) for place in _upward(path) for pattern in self.protected):
