@@ -5,7 +5,7 @@ SHELL := /bin/sh
 .SHELLFLAGS := -euc
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench clean
+.PHONY: help run test test-nightly check bench clean
 
 # Under an empty environment the shell finds programs by a default that it does not hand on to them.
 PATH ?= /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -16,13 +16,16 @@ export PIP_NO_INPUT := 1
 unexport PYTHONHOME PYTHONPATH PIP_USER PIP_TARGET PIP_PREFIX
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 21
 
 run: .venv/run.stamp ## run the plan of examples/quickstart, which ends with the command that replays it
 	@.venv/bin/tek-runner run examples/quickstart/sot.md $(ARGS)
 
 test: .venv/dev.stamp ## run the tests on every core
 	@.venv/bin/python -m pytest -n auto $(ARGS)
+
+test-nightly: .venv/dev.stamp ## run the tests, with as many examples, schedules and kills as a night takes
+	@TEK_NIGHTLY=1 .venv/bin/python -m pytest -n auto $(ARGS)
 
 check: .venv/dev.stamp ## lint, format, types, and the arrows between the packages
 	@.venv/bin/ruff check .

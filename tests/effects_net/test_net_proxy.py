@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import attrs
@@ -12,7 +16,7 @@ import pytest
 
 from tek_abi import Access, Budget, Caveat, MemoryBlobs, Permit
 from tek_effects_net import Proxy
-from tek_effects_net.proxy import HEAD_LIMIT, MAX_TUNNELS
+from tek_effects_net.proxy import HEAD_LIMIT, MAX_SHOWN, MAX_TUNNELS
 from tek_kernel.effect import Cancel, Context
 from tests.effects_net.servers import AT, OK, PLENTY, SUBJECT, Call, Names, Server, net_permit, says
 from tests.security.ssrf_forms import HOSTS
@@ -55,6 +59,13 @@ class Gate:
         return sock
 
 
+def _shown(gate: Gate) -> list[Any]:
+    """Close the proxy and return its account."""
+    shown = gate.proxy.close()
+    assert isinstance(shown, list)
+    return shown
+
+
 def _all(sock: socket.socket) -> bytes:
     answer = b""
     while piece := sock.recv(65536):
@@ -71,6 +82,7 @@ def gate(no_descriptor_leaks: None) -> Iterator[Open]:
         resolve: Any = None,
         limits: Budget = PLENTY,
         io: int = 1 << 30,
+        listener: socket.socket | None = None,
     ) -> Gate:
         def covering(access: Access) -> tuple[Permit, ...]:
             return tuple(permit for permit in permits if permit.mismatch(access, SUBJECT, AT) is None)
@@ -82,7 +94,7 @@ def gate(no_descriptor_leaks: None) -> Iterator[Open]:
             taken.append(covered)
             return covered
 
-        listener = socket.create_server(("127.0.0.1", 0))
+        listener = listener or socket.create_server(("127.0.0.1", 0))
         context = Context(limits, (), Cancel(), MemoryBlobs(), "key", covering=covering)
         proxy = Proxy(listener, context, take, resolve or Names(localhost=[["127.0.0.1"]]))
         opened.append((proxy, listener))
@@ -168,6 +180,59 @@ class TestTunnels:
         finally:
             for sock in socks:
                 sock.close()
+        turned_away = [shown for shown in _shown(opened) if shown["verdict"] == "failed"]
+        assert len(turned_away) == 1
+        assert "at once" in turned_away[0]["why"]
+
+    def test_a_machine_that_is_short_of_descriptors_for_a_while_goes_on(self, serve: Serve, gate: Open) -> None:
+        server = serve(says(OK))
+        to = f"127.0.0.1:{server.port}"
+        listener = Watched()
+        opened = gate(net_permit(f"* http://{to}/**"), listener=listener)
+        with socket.socket() as first, socket.socket() as second:
+            with _no_descriptor_left():
+                # One may be taken, with a descriptor that was set aside before.
+                for sock in (first, second):
+                    sock.settimeout(10)
+                    sock.connect(("127.0.0.1", opened.port))
+                assert listener.failed.wait(10)
+            for sock in (first, second):
+                sock.sendall(f"CONNECT {to} HTTP/1.1\r\n\r\n".encode())
+                assert sock.recv(64).startswith(b"HTTP/1.1 200 ")
+
+
+class Watched(socket.socket):
+    """A listener that tells when nothing could be taken from it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failed = threading.Event()
+        self.bind(("127.0.0.1", 0))
+        self.listen()
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        try:
+            return super().accept()
+        except OSError:
+            self.failed.set()
+            raise
+
+
+@contextmanager
+def _no_descriptor_left() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    taken: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 2, hard))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.open("/dev/null", os.O_RDONLY))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in taken:
+            os.close(descriptor)
 
 
 class TestDecision:
@@ -246,8 +311,7 @@ class TestRequests:
     @pytest.mark.parametrize(
         "request_",
         [
-            b"GET http://127.0.0.1:{port}/ HTTP/1.1\r\n\r\n",
-            b"POST http://127.0.0.1:{port}/ HTTP/1.1\r\ncontent-length: 0\r\n\r\n",
+            b"GET / HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\r\n",
             b"CONNECT 127.0.0.1:{port} HTTP/1.1\nhost: x\n\n\r\n\r\n",
             b"CONNECT  127.0.0.1:{port} HTTP/1.1\r\n\r\n",
             b"CONNECT 127.0.0.1:{port} HTTP/2\r\n\r\n",
@@ -275,6 +339,37 @@ class TestRequests:
         assert answer.startswith(b"HTTP/1.1 400 ")
         assert b"tek: " in answer
         assert not server.calls
+
+    @pytest.mark.parametrize("url", ["http://127.0.0.1:{port}/x?token", "http://u:token@127.0.0.1:{port}/", "ftp://x/"])
+    def test_a_url_is_refused_with_what_to_do_however_much_follows(self, serve: Serve, gate: Open, url: str) -> None:
+        server = serve(says(OK))
+        opened = gate(LOCAL)
+        url = url.format(port=server.port)
+        with opened.dial() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # so that sending waits for who reads
+            sock.sendall(f"POST {url} HTTP/1.1\r\ncontent-length: 999999\r\n\r\n".encode() + b"x" * 999_999)
+            answer = _all(sock)
+        assert answer.startswith(b"HTTP/1.1 403 ")
+        assert b"--proxytunnel" in answer
+        assert b"--allow" in answer
+        assert not server.calls
+        (shown,) = _shown(opened)
+        assert (shown["to"], shown["verdict"]) in [(f"127.0.0.1:{server.port}", "denied"), ("", "denied")]
+        assert "token" not in str(shown)
+
+    def test_what_is_no_request_is_on_record_without_its_words(self, gate: Open) -> None:
+        opened = gate(LOCAL)
+        assert opened.ask("user:secret@127.0.0.1:1").startswith(b"HTTP/1.1 400 ")
+        (shown,) = _shown(opened)
+        assert shown["verdict"] == "bad"
+        assert "secret" not in str(shown)
+
+    def test_the_record_of_connections_is_bounded(self, gate: Open) -> None:
+        opened = gate(LOCAL)
+        for _ in range(MAX_SHOWN + 3):
+            assert opened.ask("example.org:443").startswith(b"HTTP/1.1 403 ")
+        *shown, rest = _shown(opened)
+        assert (len(shown), rest) == (MAX_SHOWN, {"more": 3})
 
     def test_a_request_that_never_ends_is_cut(self, gate: Open) -> None:
         opened = gate(LOCAL)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
 import ssl
 from collections.abc import Callable
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from tek_abi.vocabulary.net import Http
 from tek_kernel.effect import Cancel, EffectCancelled, EffectError
+from tests.effects_net.pki import Pki, make_pki
 from tests.effects_net.servers import OK, Call, Client, Names, Server, net_permit, says
 
 Serve = Callable[..., Server]
@@ -25,42 +19,9 @@ PERMIT = net_permit("https://app.localhost:*/**")
 OTHER = net_permit("https://other.localhost:*/**")
 
 
-@attrs.frozen
-class Pki:
-    """A self-signed certificate for ``app.localhost`` and 127.0.0.1. Who reads ``ca_file`` trusts ``server``."""
-
-    ca_file: str
-    server: ssl.SSLContext
-    key: str
-
-
 @pytest.fixture(scope="session")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
-    folder: Path = tmp_path_factory.mktemp("pki")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tek test")])
-    now = datetime.datetime.now(datetime.UTC)
-    alternatives = [x509.DNSName("app.localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
-    alternatives.append(x509.IPAddress(ip_address("::1")))
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    return Pki(str(folder / "cert.pem"), server, str(folder / "key.pem"))
+    return make_pki(tmp_path_factory.mktemp("pki"))
 
 
 @pytest.fixture
@@ -221,7 +182,9 @@ class TestClientCertificate:
     def test_it_is_shown_to_a_server_that_asks(self, serve: Serve, pki: Pki, curious: ssl.SSLContext) -> None:
         server = serve(says(OK), tls=curious)
         client = Client(Names(app__localhost=[["127.0.0.1"]]), pki.ca_file, (pki.ca_file, pki.key))
-        assert client.ask(Http("GET", f"https://app.localhost:{server.port}/"), PERMIT).status == 200
+        applied = client.apply(Http("GET", f"https://app.localhost:{server.port}/"), PERMIT)
+        assert applied.value.status == 200
+        assert Path(pki.key).read_text().splitlines()[1] not in f"{applied} {applied.value.body.read()!r}"
 
     def test_without_it_such_a_server_does_not_answer(self, serve: Serve, trusting: Client, curious: Any) -> None:
         server = serve(says(OK), tls=curious)

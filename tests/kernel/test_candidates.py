@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from tek_abi import Access, Permit, Subject
 from tek_abi.permit import match_action
+from tek_agents.testing.strategies.authority import accesses, permits, permits_near, subjects
 from tek_kernel.candidates import Candidate, Candidates
-from tests.strategies_authority import accesses, permits, permits_near, subjects
 
 AT = "2026-01-01T00:00:00.000000Z"
 

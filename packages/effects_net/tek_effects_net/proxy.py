@@ -21,14 +21,14 @@ from tek_effects_net.allowance import Allowance
 from tek_effects_net.decision import find_way, without_counts
 from tek_effects_net.line import Line
 from tek_effects_net.resolver import Resolve, resolve_within
-from tek_effects_net.target import Target, read_tunnel
+from tek_effects_net.target import Target, read_target, read_tunnel
 from tek_kernel.effect import Cancel, Context, EffectCancelled, EffectError, EffectRefused
 
 MAX_TUNNELS = 64
 """How many connections a command may have open at once; more are turned away."""
 
 MAX_SHOWN = 100
-"""How many tunnels stand in a command's observations; the rest is counted."""
+"""How many connections stand in a command's observations; the rest is counted."""
 
 HEAD_LIMIT = 16 * 1024
 """Bytes of the longest request for a tunnel, its headers included."""
@@ -36,18 +36,26 @@ HEAD_LIMIT = 16 * 1024
 _HEAD_TIMEOUT = 10_000
 _CONNECT_TIMEOUT = 30_000
 _PIECE = 64 * 1024
+_LINGER = 64  # pieces
+_BREATH = 0.05  # seconds until a machine short of descriptors or memory is asked again
 _REQUEST = re.compile(rb"CONNECT ([!-~]{1,300}) HTTP/1\.[01]")
+_URL_ASKED = re.compile(rb"((?!CONNECT )[A-Za-z]+) ([A-Za-z]+://[^ ]+)")
 _HEADER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ \t]*[\t -~\x80-\xff]*")
 _FRAMING = (b"content-length", b"transfer-encoding", b"upgrade")
+_TUNNELS_ALONE = (
+    "this proxy opens tunnels alone, under permits such as --allow 'net.http:* https://HOST/**': "
+    "ask with CONNECT (curl --proxytunnel), or use https"
+)
 
 
 @attrs.define(str=False)
 class _Refused(TekError):
-    """A request that is answered with an error. ``verdict`` is bad, denied or failed."""
+    """A request that is answered with an error. ``verdict`` is bad, denied or failed; ``to`` is its target if read."""
 
     status: str
     verdict: str
     why: str
+    to: str = ""
 
     def __str__(self) -> str:
         return self.why
@@ -82,7 +90,7 @@ class Proxy:
         self._resolve = resolve
         self._lock = threading.Lock()
         self._cancels: dict[Cancel, threading.Thread] = {}
-        self._closed = False
+        self._closed = threading.Event()
         self._tunnels: list[_Tunnel] = []
         self._more = 0
         self._acceptor = threading.Thread(target=self._accept, name="tek-proxy", daemon=True)
@@ -91,7 +99,7 @@ class Proxy:
     def close(self) -> Value:
         """End every tunnel and return what was asked for, as far as it is shown."""
         with self._lock:
-            self._closed = True
+            self._closed.set()
             running = list(self._cancels.items())
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -105,20 +113,31 @@ class Proxy:
             return [*shown, {"more": self._more}] if self._more else shown
 
     def _accept(self) -> None:
-        while True:
+        while not self._closed.is_set():
             try:
                 sock, _ = self._listener.accept()
             except OSError:
-                return
+                # Closing ends the loop; a machine that is short of something may have it again.
+                self._closed.wait(_BREATH)
+                continue
             sock.settimeout(None)
-            cancel = Cancel()
-            thread = threading.Thread(target=self._serve, args=(sock, cancel), name="tek-tunnel", daemon=True)
-            with self._lock:
-                if self._closed or len(self._cancels) >= MAX_TUNNELS:
-                    sock.close()
-                    continue
-                self._cancels[cancel] = thread
-            thread.start()
+            if not self._begin(sock):
+                sock.close()
+                self._record(_Tunnel(verdict="failed", why="more connections at once than are served"))
+
+    def _begin(self, sock: socket.socket) -> bool:
+        """Serve a connection in a thread of its own, if there is room for one."""
+        cancel = Cancel()
+        thread = threading.Thread(target=self._serve, args=(sock, cancel), name="tek-tunnel", daemon=True)
+        with self._lock:
+            if self._closed.is_set() or len(self._cancels) >= MAX_TUNNELS:
+                return False
+            try:
+                thread.start()
+            except RuntimeError:  # the machine has no thread to give
+                return False
+            self._cancels[cancel] = thread
+        return True
 
     def _serve(self, sock: socket.socket, cancel: Cancel) -> None:
         tunnel = _Tunnel()
@@ -132,10 +151,16 @@ class Proxy:
         finally:
             with self._lock:
                 del self._cancels[cancel]
-                if tunnel.to and len(self._tunnels) < MAX_SHOWN:
-                    self._tunnels.append(tunnel)
-                elif tunnel.to:
-                    self._more += 1
+            self._record(tunnel)
+
+    def _record(self, tunnel: _Tunnel) -> None:
+        if not tunnel.to and tunnel.verdict == "open":
+            return  # nothing was asked for
+        with self._lock:
+            if len(self._tunnels) < MAX_SHOWN:
+                self._tunnels.append(tunnel)
+            else:
+                self._more += 1
 
     def _answer(self, client: Line, tunnel: _Tunnel, cancel: Cancel) -> None:
         try:
@@ -143,8 +168,9 @@ class Proxy:
             tunnel.to = target.authority
             server, allowance = self._connect(target, cancel)
         except _Refused as refused:
+            tunnel.to = tunnel.to or refused.to
             tunnel.verdict, tunnel.why = refused.verdict, refused.why
-            client.write(_reply(refused.status, refused.why))
+            _refuse(client, refused)
             return
         with closing(server):
             client.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -217,14 +243,14 @@ def _read_request(client: Line) -> Target:
             raise _bad("the request is not complete")
         head += piece
     head, _, rest = head.partition(b"\r\n\r\n")
-    if rest:
-        raise _bad("something follows the request before it was answered")
     first, *headers = head.split(b"\r\n")
+    if (plain := _URL_ASKED.match(first)) is not None:
+        raise _Refused("403 Forbidden", "denied", _TUNNELS_ALONE, _authority(*plain.groups()))
     request = _REQUEST.fullmatch(first)
     if request is None:
-        if first.split(b" ")[0].isalpha() and b"://" in first:
-            raise _bad("this proxy opens tunnels alone: ask with CONNECT (curl --proxytunnel), or use https")
         raise _bad("write CONNECT host:port HTTP/1.1")
+    if rest:
+        raise _bad("something follows the request before it was answered")
     for header in headers:
         if not _HEADER.fullmatch(header):
             raise _bad("a header is a name, a colon and a value on one line")
@@ -233,14 +259,28 @@ def _read_request(client: Line) -> Target:
     try:
         return read_tunnel(request[1].decode("ascii"))
     except PatternError as error:
-        raise _bad(str(error)) from None
+        raise _bad(error.problem) from None  # without the text: a user's password may stand in it
+
+
+def _authority(method: bytes, url: bytes) -> str:
+    """Return the host and port of a request that is not for a tunnel, nothing where they cannot be told."""
+    try:
+        return read_target(method.decode("ascii"), url.decode("ascii")).authority
+    except (PatternError, UnicodeDecodeError):
+        return ""
 
 
 def _bad(why: str) -> _Refused:
     return _Refused("400 Bad Request", "bad", why)
 
 
-def _reply(status: str, why: str) -> bytes:
-    body = f"tek: {why}\n".encode("ascii", "backslashreplace")
-    head = f"HTTP/1.1 {status}\r\ncontent-type: text/plain\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
-    return head.encode() + body
+def _refuse(client: Line, refused: _Refused) -> None:
+    """Say why, and read on for a while: closing with something unread would take the answer back (RFC 9112, 9.6)."""
+    body = f"tek: {refused.why}\n".encode("ascii", "backslashreplace")
+    head = f"HTTP/1.1 {refused.status}\r\ncontent-type: text/plain\r\ncontent-length: {len(body)}\r\n"
+    client.write(head.encode() + b"connection: close\r\n\r\n" + body)
+    client.end()
+    with suppress(EffectError):
+        for _ in range(_LINGER):
+            if not client.read(_PIECE):
+                return

@@ -8,6 +8,7 @@ arguments, so that everything here can be tested without a disk, a process or a 
 from tek_kernel.account import Account, Busy, Exhausted, Reservation
 from tek_kernel.authority import Authority, Grant, TaskAuthority
 from tek_kernel.broker import Broker, Result, Settled
+from tek_kernel.checkpoint import Checkpoint, LedgerTree, open_checkpoint, origin_of
 from tek_kernel.clock import Stopwatch, utc_now
 from tek_kernel.core_effects import core_effects
 from tek_kernel.decide import Admitted, Decider, Refused, Scope, Scopes
@@ -23,13 +24,18 @@ from tek_kernel.effect import (
     SideEffect,
 )
 from tek_kernel.ledger import DirectSink, GroupCommit, Ledger, Sink, Storage, StorageFailed
-from tek_kernel.lines import LedgerInvalid, Line, read_lines
+from tek_kernel.lines import LedgerInvalid, Line, chained_lines, read_lines
+from tek_kernel.merkle import leaf_hash
+from tek_kernel.note import KeyInvalid, SigningKey, Unproven, VerifierKey
 from tek_kernel.plain_text import said, short
-from tek_kernel.redrive import AgentHost, left_in_doubt, redrive, shares, timed_out
+from tek_kernel.proof import InclusionProof
+from tek_kernel.recovery import Tail, find_tail, keep_cut
+from tek_kernel.redaction import RecordedBlobs, Redacted, Tombstone, TombstoneInvalid
+from tek_kernel.redrive import AgentHost, Driven, Redrive, left_in_doubt, redrive, shares, timed_out
 from tek_kernel.registry import DuplicateEffect, Registry, UnknownEffect
 from tek_kernel.replay_hash import ReplayHash, TaskRecord, plan_digest, policy_digest
-from tek_kernel.signature import Verifier, sign
-from tek_kernel.storage import DiskBlobs, LedgerFile
+from tek_kernel.signature import SignaturesUnavailable, Verifier, sign
+from tek_kernel.storage import DiskBlobs, LedgerBusy, LedgerFile, write_atomically
 from tek_kernel.verify import Checker, ReplayMismatch, Verification, verify
 
 __all__ = [
@@ -42,11 +48,13 @@ __all__ = [
     "Busy",
     "Cancel",
     "Checker",
+    "Checkpoint",
     "Context",
     "Cost",
     "Decider",
     "DirectSink",
     "DiskBlobs",
+    "Driven",
     "DuplicateEffect",
     "Effect",
     "EffectCancelled",
@@ -55,10 +63,17 @@ __all__ = [
     "Exhausted",
     "Grant",
     "GroupCommit",
+    "InclusionProof",
+    "KeyInvalid",
     "Ledger",
+    "LedgerBusy",
     "LedgerFile",
     "LedgerInvalid",
+    "LedgerTree",
     "Line",
+    "RecordedBlobs",
+    "Redacted",
+    "Redrive",
     "Refused",
     "Registry",
     "ReplayHash",
@@ -69,17 +84,30 @@ __all__ = [
     "Scopes",
     "Settled",
     "SideEffect",
+    "SignaturesUnavailable",
+    "SigningKey",
     "Sink",
     "Stopwatch",
     "Storage",
     "StorageFailed",
+    "Tail",
     "TaskAuthority",
     "TaskRecord",
+    "Tombstone",
+    "TombstoneInvalid",
     "UnknownEffect",
+    "Unproven",
     "Verification",
     "Verifier",
+    "VerifierKey",
+    "chained_lines",
     "core_effects",
+    "find_tail",
+    "keep_cut",
+    "leaf_hash",
     "left_in_doubt",
+    "open_checkpoint",
+    "origin_of",
     "plan_digest",
     "policy_digest",
     "read_lines",
@@ -91,4 +119,5 @@ __all__ = [
     "timed_out",
     "utc_now",
     "verify",
+    "write_atomically",
 ]

@@ -194,6 +194,20 @@ class Effect(ABC, Generic[R]):
         """Record a probe's baseline, for the intent. Reads only."""
         return None
 
+    def happened(self, request: R, baseline: Value) -> bool | None:
+        """Look whether a probe's request was carried out before the run was cut off. Reads only.
+
+        ``None`` where nobody can tell, as for every effect that does not look.
+        """
+        return None
+
+    def presumed(self, request: R) -> Any:
+        """Return the answer of a request that somebody saw happen, though its outcome was lost.
+
+        Raises ``EffectError`` with code unsupported for an effect whose answer cannot be made up.
+        """
+        raise EffectError("unsupported", f"the answer of {request.effect} cannot be known; say retry or fail")
+
     @abstractmethod
     def apply(self, request: R, context: Context) -> Applied:
         """Do it, within ``context.limits``. Raises ``EffectError``, ``EffectRefused`` or ``EffectCancelled``."""

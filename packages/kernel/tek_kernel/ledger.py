@@ -100,18 +100,19 @@ class DirectSink:
 class GroupCommit:
     """One thread that writes what has gathered and syncs once for all who wait.
 
-    ``notify`` is called on that thread after each sync, and once if storage fails.
+    ``notify`` is called on that thread after each sync, and once if storage fails. ``synced`` is the last line that
+    stands there already.
     """
 
     _FULL = 1 << 18
 
-    def __init__(self, storage: Storage, notify: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, storage: Storage, notify: Callable[[], None] = lambda: None, synced: int = -1) -> None:
         self._storage = storage
         self._notify = notify
         self._lock = threading.Condition()
         self._lines: list[bytes] = []
         self._size = 0
-        self._pushed = self._wanted = self.synced = -1
+        self._pushed = self._wanted = self.synced = synced
         self._closing = False
         self.failure: StorageFailed | None = None
         self._thread = threading.Thread(target=self._run, name="tek-ledger", daemon=True)

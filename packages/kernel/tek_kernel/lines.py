@@ -58,16 +58,27 @@ def read_lines(file: BinaryIO, codec: Codec) -> Iterator[Line]:
     """Yield each line of a ledger once its hash, frame and schema hold. Raises ``LedgerInvalid`` at the first that
     does not. Whether the last line ends a run is the caller's to check.
     """
-    prev, at, number, synced = ZEROS, "", 0, -1
+    at = ""
+    for number, data, sha256 in chained_lines(file):
+        body = _parse(data, number)
+        if not isinstance(body.get("at"), str) or not INSTANT.fullmatch(body["at"]) or body["at"] < at:
+            raise LedgerInvalid(number, "its time is missing or before the line above", at, str(body.get("at")))
+        at = body["at"]
+        yield Line(number, at, _entry(body, number, codec), sha256, body)
+
+
+def chained_lines(file: BinaryIO) -> Iterator[tuple[int, bytes, str]]:
+    """Yield each line's number, bytes and hash once its hash and its frame hold: the chain, without what it says.
+
+    Raises ``LedgerInvalid`` at the first that does not.
+    """
+    prev, number, synced = ZEROS, 0, -1
     while data := file.readline(MAX_LINE + 1):
         number += 1
         sha256 = _check_hash(data, number)
         synced = _check_frame(data, number, prev, synced)
-        body = _parse(data, number)
-        if not isinstance(body.get("at"), str) or not INSTANT.fullmatch(body["at"]) or body["at"] < at:
-            raise LedgerInvalid(number, "its time is missing or before the line above", at, str(body.get("at")))
-        at, prev = body["at"], sha256
-        yield Line(number, at, _entry(body, number, codec), sha256, body)
+        yield number, data, sha256
+        prev = sha256
 
 
 def _check_hash(data: bytes, number: int) -> str:

@@ -29,7 +29,7 @@ from tek_abi import (
     Outcome,
     Path,
     Position,
-    RunPaused,
+    RunResumed,
     Task,
     TaskEnded,
     TaskReport,
@@ -45,6 +45,8 @@ from tek_kernel.authority import Authority
 from tek_kernel.decide import Admitted, Decider, Refused, Scope, Scopes
 from tek_kernel.effect import SideEffect
 from tek_kernel.lines import LedgerInvalid, Line, read_lines
+from tek_kernel.partial import Dropped, PartialRedrive
+from tek_kernel.redaction import RecordedBlobs
 from tek_kernel.registry import Registry
 from tek_kernel.signature import NO_KEYS, Verifier
 from tek_kernel.verify import Checker, ReplayMismatch, Verification
@@ -80,20 +82,43 @@ def shares(events: Iterable[Event]) -> list[tuple[Asked, int]]:
     return [(event, len(asked) - index) for index, event in enumerate(asked)]
 
 
+@attrs.frozen
+class Question:
+    """A request of an agent that is under way: what it asked, and among how many that asked with it."""
+
+    asked: Asked
+    share: int
+
+    @property
+    def bound(self) -> Bound[Any]:
+        """The request with what was said of it."""
+        return self.asked.bound
+
+
 @attrs.define
-class _Attempt:
+class Driven:
+    """An attempt that is being driven again: where its agent stands, and its requests by how far they came.
+
+    ``waiting`` have no intent yet, ``open`` no outcome, ``due`` an outcome that the agent has not seen; ``lost`` are
+    open ones whose race was won by others, ``doubtful`` waiting ones of which nobody knows whether they happened when
+    an interrupt cut them off. ``races`` were won without a decision on record so far. ``progress`` is where the next
+    attempt goes on, once this one has ended and is to be tried again.
+    """
+
     agent: str
     number: int
     scope: Scope
     drive: Drive
-    waiting: dict[Path, tuple[Bound[Any], int]] = attrs.field(factory=dict)
+    waiting: dict[Path, Question] = attrs.field(factory=dict)
     races: dict[Path, int] = attrs.field(factory=dict)
-    open: dict[Path, tuple[Admitted | Refused, Bound[Any]]] = attrs.field(factory=dict)
-    due: dict[Path, tuple[Outcome, Bound[Any]]] = attrs.field(factory=dict)
+    open: dict[Path, tuple[Admitted | Refused, Question]] = attrs.field(factory=dict)
+    due: dict[Path, tuple[Outcome, Question]] = attrs.field(factory=dict)
+    lost: set[Path] = attrs.field(factory=set)
+    again: dict[Path, Question] = attrs.field(factory=dict)
+    doubtful: set[Path] = attrs.field(factory=set)
     stopped: str = ""
     in_doubt: bool = False
     progress: int | None = None
-    """Where the next attempt goes on, once this one has ended and is to be tried again."""
 
 
 class Redrive:
@@ -114,7 +139,7 @@ class Redrive:
         self._verifier = verifier
         self._scopes: Scopes | None = None
         self._decider: Decider | None = None
-        self._attempts: dict[str, _Attempt] = {}
+        self._attempts: dict[str, Driven] = {}
         self._task_scopes: dict[str, Scope] = {}
 
     def take(self, line: Line) -> None:
@@ -130,11 +155,45 @@ class Redrive:
                 self._decision(line, line.entry)
             case TaskEnded():
                 self._end(line, line.entry)
-            case RunPaused():
-                for attempt in self._attempts.values():
-                    attempt.drive.close()
+            case RunResumed():
+                self.resume()
             case _:
                 pass
+
+    @property
+    def attempts(self) -> dict[str, Driven]:
+        """The attempts under way, by task, in the order in which their tasks were started."""
+        return self._attempts
+
+    def prepared(self) -> tuple[Scopes, Decider]:
+        """Return the accounts and the decider of the run, as the lines so far have left them."""
+        return self._prepare()
+
+    def close(self) -> None:
+        """End the agents that are still under way."""
+        for attempt in self._attempts.values():
+            attempt.drive.close()
+
+    def resume(self) -> None:
+        """Let interrupted attempts go on: what the interrupt cut off is asked again, at its own position."""
+        for attempt in self._attempts.values():
+            if attempt.stopped == "interrupt":
+                attempt.stopped = ""
+                attempt.waiting.update(attempt.again)
+                attempt.again.clear()
+
+    def drop(self, task: str) -> Dropped | None:
+        """Drive a task no further. Returns what it holds of the budgets, or ``None`` if it has ended."""
+        attempt, scope = self._attempts.pop(task, None), self._task_scopes.pop(task, None)
+        if attempt is None or scope is None:
+            return None
+        attempt.drive.close()
+        open_ = {
+            Position(task, attempt.number, path): decided.reservation
+            for path, (decided, _) in attempt.open.items()
+            if isinstance(decided, Admitted)
+        }
+        return Dropped(scope.account, open_)
 
     def _prepare(self) -> tuple[Scopes, Decider]:
         checker = self._checker
@@ -162,16 +221,17 @@ class Redrive:
         except TekError as error:
             position = Position(entry.task, entry.attempt, ())
             raise _mismatch(line, position, "the agent cannot be started here", entry.agent, str(error)) from None
-        attempt = _Attempt(entry.agent, entry.attempt, scope, Drive(coroutine, entry.progress))
+        attempt = Driven(entry.agent, entry.attempt, scope, Drive(coroutine, entry.progress))
         self._attempts[entry.task] = attempt
         self._note(attempt, attempt.drive.start())
 
-    def _note(self, attempt: _Attempt, events: list[Event]) -> None:
+    def _note(self, attempt: Driven, events: list[Event]) -> None:
         for asked, share in shares(events):
-            attempt.waiting[asked.path] = (asked.bound, share)
+            attempt.waiting[asked.path] = Question(asked, share)
         for event in events:
             if isinstance(event, Won):
                 attempt.races[event.path] = event.winner
+                attempt.lost.update(path for path in event.lost if path in attempt.open)
                 for path in event.lost:
                     # A loser that never came to an intent gets no outcome: it is lost at once.
                     attempt.waiting.pop(path, None)
@@ -185,20 +245,19 @@ class Redrive:
             pass
         asked = attempt.waiting.pop(position.path, None)
         if asked is None:
-            others = ", ".join(f"{b.request.effect} at {_at(position, p)}" for p, (b, _) in attempt.waiting.items())
-            actual = others or "no request"
+            actual = _shown(attempt.waiting, position) or "no request"
             raise _mismatch(line, position, "the agent asks for something else", entry.envelope.effect, actual)
-        bound, share = asked
         _, decider = self._prepare()
         try:
-            decided = decider.decide(attempt.scope, position, bound, share, line.at)
+            decided = decider.decide(attempt.scope, position, asked.bound, asked.share, line.at)
         except Busy as busy:
             raise _mismatch(line, position, "the budget decides otherwise", "a decision", str(busy)) from None
         recorded, actual_value = self._plain(entry), self._plain(attrs.evolve(decided.intent, baseline=entry.baseline))
         if recorded != actual_value:
             path, expected, actual = _first_difference(recorded, actual_value)
             raise _mismatch(line, position, f"the request or its decision differs in {path}", expected, actual)
-        attempt.open[position.path] = (decided, bound)
+        attempt.doubtful.discard(position.path)
+        attempt.open[position.path] = (decided, asked)
 
     def _plain(self, intent: EffectIntent) -> Any:
         """Return an intent as a value, with its arguments in full so that a difference names the field."""
@@ -208,14 +267,24 @@ class Redrive:
     def _outcome(self, line: Line, entry: EffectOutcome) -> None:
         position = entry.position
         attempt = self._attempts[position.task]
-        decided, bound = attempt.open.pop(position.path)
+        decided, question = attempt.open.pop(position.path)
+        attempt.lost.discard(position.path)
+        is_doubtful = cut_off = False
         if isinstance(decided, Admitted):
             decided.scope.account.settle(decided.reservation, entry.usage)
-            attempt.in_doubt |= left_in_doubt(decided, entry.outcome)
-        if not attempt.stopped:
-            attempt.due[position.path] = entry.outcome, bound
+            is_doubtful = left_in_doubt(decided, entry.outcome)
+            begun = entry.usage.ms > 0
+            cut_off = begun and decided.effect.side_effect(decided.request) is SideEffect.ONCE
+        if attempt.stopped == "interrupt" and isinstance(entry.outcome, Cancelled) and entry.outcome.by == "interrupt":
+            attempt.again[position.path] = question
+            if is_doubtful or cut_off:
+                attempt.doubtful.add(position.path)
+            return
+        attempt.in_doubt |= is_doubtful
+        if attempt.stopped != "timeout":
+            attempt.due[position.path] = entry.outcome, question
 
-    def _deliver(self, attempt: _Attempt) -> bool:
+    def _deliver(self, attempt: Driven) -> bool:
         """Give the agent the next outcome on record that it has not seen. Returns whether there was one.
 
         A run delivers in the order of the lines, but later than they are written: once they are durable. When is
@@ -223,15 +292,18 @@ class Redrive:
         """
         if attempt.stopped or attempt.drive.finished or not attempt.due:
             return False
-        path = next(iter(attempt.due))
-        outcome, bound = attempt.due.pop(path)
-        if isinstance(outcome, Ok):
-            answer = self._codec.decode(self._codec.unseal(outcome.value), bound.request.output, "value")
-            events = attempt.drive.answer(path, answer)
-        else:
-            events = attempt.drive.fail(path, self._host.exception(outcome))
-        self._note(attempt, events)
+        self._note(attempt, self.deliver_next(attempt))
         return True
+
+    def deliver_next(self, attempt: Driven) -> list[Event]:
+        """Give the agent the first outcome that is due and return what came of it. Raises ``KeyError`` for none."""
+        path = next(iter(attempt.due))
+        outcome, question = attempt.due.pop(path)
+        if isinstance(outcome, Ok):
+            output = question.bound.request.output
+            answer = self._codec.decode(self._codec.unseal(outcome.value), output, "value")
+            return attempt.drive.answer(path, answer)
+        return attempt.drive.fail(path, self._host.exception(outcome))
 
     def _decision(self, line: Line, entry: Decision) -> None:
         attempt = self._attempts.get(entry.position.task)
@@ -251,16 +323,17 @@ class Redrive:
         elif entry.subject in ("timeout", "interrupt"):
             self._cut(line, entry, attempt)
 
-    def _cut(self, line: Line, entry: Decision, attempt: _Attempt) -> None:
+    def _cut(self, line: Line, entry: Decision, attempt: Driven) -> None:
         """End an attempt that was cut short, as only one can be whose agent had not ended."""
         if attempt.stopped or attempt.drive.finished:
             ended = attempt.stopped or self._host.conclude(attempt.drive)
             raise _mismatch(line, entry.position, "the attempt had ended by itself", entry.subject, ended)
         attempt.stopped = entry.subject
-        attempt.due.clear()
-        attempt.drive.close()
+        if entry.subject == "timeout":
+            attempt.due.clear()
+            attempt.drive.close()
 
-    def _retry(self, line: Line, entry: Decision, attempt: _Attempt) -> None:
+    def _retry(self, line: Line, entry: Decision, attempt: Driven) -> None:
         """Judge how an attempt ended that is to be tried again."""
         because = entry.value.get("because") if isinstance(entry.value, dict) else None
         status, report = self._ending(line, attempt, entry.position)
@@ -270,7 +343,7 @@ class Redrive:
             )
         attempt.progress = report.progress
 
-    def _ending(self, line: Line, attempt: _Attempt, position: Position) -> tuple[TaskStatus, TaskReport]:
+    def _ending(self, line: Line, attempt: Driven, position: Position) -> tuple[TaskStatus, TaskReport]:
         """Return how an attempt ended: by its timeout, or as its agent ended it."""
         _, task = self._checker.tasks[position.task]
         if attempt.stopped == "interrupt":
@@ -280,12 +353,12 @@ class Redrive:
             return "in_doubt", ended[1]
         return ended
 
-    def _conclude(self, line: Line, attempt: _Attempt, position: Position) -> tuple[TaskStatus, TaskReport]:
+    def _conclude(self, line: Line, attempt: Driven, position: Position) -> tuple[TaskStatus, TaskReport]:
         """Deliver what is left of an attempt's outcomes and return how its agent ended it, as it must have."""
         while self._deliver(attempt):
             pass
         if not attempt.drive.finished:
-            waiting = ", ".join(f"{b.request.effect} at {_at(position, p)}" for p, (b, _) in attempt.waiting.items())
+            waiting = _shown(attempt.waiting, position)
             raise _mismatch(line, position, "the agent asks for more than is on record", "its end", waiting)
         return self._host.conclude(attempt.drive)
 
@@ -318,6 +391,10 @@ def left_in_doubt(admitted: Admitted, outcome: Outcome) -> bool:
     return unknown and admitted.effect.side_effect(admitted.request) is SideEffect.ONCE
 
 
+def _shown(waiting: dict[Path, Question], position: Position) -> str:
+    return ", ".join(f"{asked.bound.request.effect} at {_at(position, path)}" for path, asked in waiting.items())
+
+
 def _at(position: Position, path: Path) -> Position:
     return attrs.evolve(position, path=path)
 
@@ -346,17 +423,22 @@ def redrive(
     host: AgentHost,
     registry: Callable[[Checker], Registry],
     verifier: Callable[[Checker], Verifier] = lambda checker: NO_KEYS,
+    blobs: RecordedBlobs | None = None,
 ) -> Verification:
     """Verify a ledger and drive its agents again. Raises ``LedgerInvalid`` or ``ReplayMismatch`` at the first line
     that does not hold. ``registry`` makes the effects' pure parts for the recorded run,
-    ``verifier`` knows the keys that it trusted.
+    ``verifier`` knows the keys that it trusted. Tasks that read what is redacted in ``blobs`` are not driven.
     """
     checker = Checker(codec)
-    driver = Redrive(checker, codec, host, registry, verifier)
-    for line in read_lines(file, codec):
-        checker.take(line)
-        try:
-            driver.take(line)
-        except (LookupError, DecodeError, ValueNotAllowed) as error:
-            raise LedgerInvalid(line.number, f"holds what no run could have written: {error}") from None
-    return checker.finish()
+    inner = Redrive(checker, codec, host, registry, verifier)
+    driver = PartialRedrive(inner, blobs)
+    try:
+        for line in read_lines(file, codec):
+            checker.take(line)
+            try:
+                driver.take(line)
+            except (LookupError, DecodeError, ValueNotAllowed) as error:
+                raise LedgerInvalid(line.number, f"holds what no run could have written: {error}") from None
+    finally:
+        inner.close()
+    return attrs.evolve(checker.finish(), not_driven=tuple(driver.dropped.items()))

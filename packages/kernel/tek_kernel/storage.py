@@ -2,22 +2,56 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import itertools
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from tek_abi import Blob
+from tek_abi import Blob, TekError
 from tek_kernel.ledger import StorageFailed
 
 
-class LedgerFile:
-    """An append-only file, opened for exclusive creation so that two runs can never share one."""
+class LedgerBusy(TekError, OSError):
+    """Another process is writing a ledger."""
 
     def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        sync_directory(path.parent)
+        super().__init__(errno.EWOULDBLOCK, "another tek-runner is writing this ledger; wait for it to end", str(path))
+
+    def __str__(self) -> str:
+        return f"{self.filename}: {self.strerror}"
+
+
+class LedgerFile:
+    """An append-only file with one writer, for as long as it is open.
+
+    A new one is created exclusively, so that two runs can never share it; ``resumed`` is one that is there, to go on
+    with. Raises ``OSError``, ``LedgerBusy`` where another process has it.
+    """
+
+    def __init__(self, path: Path, resumed: bool = False) -> None:
+        flags = os.O_RDWR | os.O_NOFOLLOW if resumed else os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        self._fd = os.open(path, flags | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._fd)
+            raise LedgerBusy(path) from None
+        if not resumed:
+            sync_directory(path.parent)
+
+    def read(self) -> bytes:
+        """Return all that stands in a resumed ledger."""
+        with open(os.dup(self._fd), "rb") as file:
+            file.seek(0)
+            return file.read()
+
+    def cut(self, size: int) -> None:
+        """Leave the first ``size`` bytes, durably."""
+        os.ftruncate(self._fd, size)
+        os.fsync(self._fd)
 
     def write(self, data: bytes) -> None:
         """Append all of ``data``."""
@@ -30,8 +64,10 @@ class LedgerFile:
         os.fdatasync(self._fd)
 
     def close(self) -> None:
-        """Close the descriptor."""
-        os.close(self._fd)
+        """Close the descriptor and let the ledger go. Closing twice is closing once."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
 
 def sync_directory(path: Path) -> None:
@@ -41,6 +77,25 @@ def sync_directory(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Make ``path`` hold ``data``, durably and at once: whoever reads it sees all of it, or what was there before.
+
+    Raises ``OSError``.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        with open(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
 
 
 class DiskBlobs:

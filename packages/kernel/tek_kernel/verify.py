@@ -12,6 +12,8 @@ from typing import Any, BinaryIO
 import attrs
 
 from tek_abi import (
+    Blob,
+    Cancelled,
     Codec,
     Decision,
     DecodeError,
@@ -39,6 +41,7 @@ from tek_abi import (
 )
 from tek_kernel.ledger import ZEROS
 from tek_kernel.lines import LedgerInvalid, Line, read_lines
+from tek_kernel.redaction import Redacted
 from tek_kernel.replay_hash import NOT_RUN, ReplayHash, TaskRecord, plan_digest, policy_digest
 
 
@@ -53,7 +56,11 @@ class ReplayMismatch(LedgerInvalid):
 
 @attrs.frozen
 class Verification:
-    """A ledger that holds. ``state`` is closed or paused; ``entries`` and ``effects`` count lines and intents."""
+    """A ledger that holds. ``state`` is closed or paused; ``entries`` and ``effects`` count lines and intents.
+
+    ``redacted`` are the blobs that have given way to tombstones; ``not_driven`` the tasks that could not be driven
+    again for want of one.
+    """
 
     replay_hash: str
     ledger_head: str
@@ -61,6 +68,8 @@ class Verification:
     effects: int
     state: str
     level: str
+    redacted: tuple[Redacted, ...] = ()
+    not_driven: tuple[tuple[str, Redacted], ...] = ()
 
 
 @attrs.define
@@ -69,11 +78,15 @@ class _OpenTask:
     attempt: int = 0
     intents: dict[Position, EffectIntent] = attrs.field(factory=dict)
     seen: set[Position] = attrs.field(factory=set)
+    again: set[Position] = attrs.field(factory=set)
+    """What an interrupt cut off, which may be asked again once the run is resumed."""
+    doubtful: set[Position] = attrs.field(factory=set)
     cut: str = ""
     """What decided that the attempt under way goes no further: timeout, interrupt or retry."""
 
 
-_SUBJECTS = ("race", "timeout", "cancel", "skip", "interrupt", "ceiling", "retry")
+_SUBJECTS = ("race", "timeout", "cancel", "skip", "interrupt", "ceiling", "retry", "in-doubt")
+_ANSWERS = ("retry", "done", "fail")
 
 
 class Checker:
@@ -90,11 +103,33 @@ class Checker:
         self._entry: PlanEntry | None = None
         self._open: dict[str, _OpenTask] = {}
         self._ended: dict[str, TaskStatus] = {}
+        self._because: dict[str, str] = {}
         self._hash = ReplayHash("", "", ())
         self._last: Line | None = None
         self._after: EffectIntent | None = None
-        self._blobs: set[str] = set()
+        self.blobs: dict[str, int] = {}
+        """The blobs that the lines so far name, with their sizes."""
+        self.redacted: dict[str, Redacted] = {}
         self.effects = 0
+
+    @property
+    def ended(self) -> dict[str, tuple[TaskStatus, str]]:
+        """The tasks that have ended, in that order: their status, and because of whom they were skipped."""
+        return {task: (status, self._because[task]) for task, status in self._ended.items()}
+
+    @property
+    def replay_hash(self) -> ReplayHash:
+        """The replay hash as far as it has come."""
+        return self._hash
+
+    @property
+    def last(self) -> Line | None:
+        """The last line taken."""
+        return self._last
+
+    def record(self, task: str) -> TaskRecord:
+        """Return what is on record of a task under way."""
+        return self._open[task].record
 
     @property
     def plan_entry(self) -> PlanEntry:
@@ -117,7 +152,9 @@ class Checker:
         _require(isinstance(entry, PlanEntry) == (line.number == 2), line, "plan is the second line and no other")
         if isinstance(last, RunPaused):
             _require(isinstance(entry, RunResumed | Recovered), line, "stands after run.paused without run.resumed")
-        if self._after is not None:
+        if isinstance(last, Recovered):
+            _require(isinstance(entry, RunResumed), line, "stands after recovered without run.resumed")
+        if self._after is not None and not isinstance(entry, RunResumed | Recovered):
             denied = isinstance(entry, EffectOutcome) and entry.position == self._after.position
             _require(denied, line, "a denied request is not followed by its outcome")
         self._check_blobs(line.raw)
@@ -139,6 +176,8 @@ class Checker:
             case RunPaused():
                 counts = RunSummary.count(self._ended.values())
                 _require(counts == entry.counts, line, "counts other tasks than have ended", counts, entry.counts)
+            case RunResumed():
+                self._check_resumed(line, entry)
             case RunClosed():
                 self._check_closed(line, entry)
             case _:
@@ -159,17 +198,19 @@ class Checker:
                     stack.extend(item.values())
 
     def _check_blob(self, reference: Any) -> bool:
-        """Check that a blob is there and whole. Returns whether it was not checked before."""
-        from tek_abi import Blob
-
+        """Check that a blob is there and whole, or redacted. Returns whether it is new and its bytes can be had."""
         blob = self._codec.decode(reference, Blob, "blob")
-        if blob.sha256 in self._blobs:
-            return False
-        size = len(blob.read())
+        is_new = blob.sha256 not in self.blobs
+        if is_new:
+            try:
+                self.blobs[blob.sha256] = len(blob.read())
+            except Redacted as redacted:
+                self.redacted[blob.sha256] = redacted
+                self.blobs[blob.sha256] = redacted.tombstone.size
+        size = self.blobs[blob.sha256]
         if size != blob.size:
             raise LookupError(f"blob {blob.sha256} has {size} bytes, not {blob.size}")
-        self._blobs.add(blob.sha256)
-        return True
+        return is_new and blob.sha256 not in self.redacted
 
     def _check_plan(self, line: Line, entry: PlanEntry) -> None:
         assert self.opened is not None
@@ -222,8 +263,22 @@ class Checker:
         elif entry.subject == "timeout":
             limit = self.tasks[entry.position.task][1].timeout
             _require(limit is not None, line, f"{entry.position.task} has no timeout that could have passed")
+        elif entry.subject == "in-doubt":
+            _require(entry.value in _ANSWERS, line, "is not an answer to what is in doubt", _ANSWERS, entry.value)
+            asked = entry.position in task.intents or entry.position in task.doubtful
+            _require(asked, line, f"nothing at {entry.position} is in doubt")
         if entry.subject in ("timeout", "interrupt", "retry"):
             task.cut = entry.subject
+
+    def _check_resumed(self, line: Line, entry: RunResumed) -> None:
+        head = self._last.hash if self._last else ""
+        _require(line.number > 2, line, "resumes a run that has not begun")
+        _require(entry.head == head, line, "goes on from another line", head, entry.head)
+        for task in self._open.values():
+            if task.cut == "interrupt":
+                task.cut = ""
+                task.seen -= task.again
+                task.again.clear()
 
     def _check_intent(self, line: Line, entry: EffectIntent) -> None:
         position, envelope = entry.position, entry.envelope
@@ -259,6 +314,9 @@ class Checker:
         )
         actual = _value_digest(outcome.value) if isinstance(outcome, Ok) else None
         _require(actual == entry.value_digest, line, "the value does not have its digest", entry.value_digest, actual)
+        if task.cut == "interrupt" and isinstance(outcome, Cancelled) and outcome.by == "interrupt":
+            task.again.add(entry.position)
+            task.doubtful.add(entry.position)
         task.record.effect(entry.position, intent.envelope, outcome, entry.value_digest)
 
     def _check_ended(self, line: Line, entry: TaskEnded) -> None:
@@ -272,6 +330,7 @@ class Checker:
         _require(failed or task.cut != "timeout", line, f"{entry.task} timed out and is {entry.status}")
         del self._open[entry.task]
         self._ended[entry.task] = entry.status
+        self._because[entry.task] = entry.because
         if entry.status in ("ok", "noop"):
             self._unmet.subtract(tuple(_names(*self.tasks[entry.task])))
         self._hash.ended(entry.task, task.record, entry.status)
@@ -297,7 +356,8 @@ class Checker:
             raise LedgerInvalid(last.number + 1, problem, "run.closed or run.paused", "end of file", unfinished=True)
         state = "closed" if isinstance(last.entry, RunClosed) else "paused"
         level = self.opened.level if self.opened else ""
-        return Verification(self._hash.hex(), last.hash, last.number, self.effects, state, level)
+        redacted = tuple(self.redacted.values())
+        return Verification(self._hash.hex(), last.hash, last.number, self.effects, state, level, redacted)
 
 
 def verify(file: BinaryIO, codec: Codec) -> Verification:

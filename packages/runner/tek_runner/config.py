@@ -29,7 +29,6 @@ from tek_abi import (
     QuantityError,
     Value,
     parse_limit,
-    parse_rule,
     place_in_json,
     preset_permits,
     sha256_hex,
@@ -41,6 +40,7 @@ from tek_effects_net.trust import SYSTEM_TRUST, Trust
 from tek_planner import Hooks, read_hooks
 from tek_runner.inputs import UnreadableInput, read_input
 from tek_runner.manifest_error import ManifestError
+from tek_runner.signing import check_is_apart, key_path
 from tek_runner.tls import check_key_is_apart, read_trust
 
 NO_PRESET = "none"
@@ -51,12 +51,13 @@ _LETTERS = re.compile(r"[A-Z]+")
 class Config:
     """What the operator says: policy, hooks, and the digest over the files that say it."""
 
-    policy: Policy
-    hooks: Hooks | None
-    digest: str
-    directory: Path | None
+    policy: Policy = Policy()
+    hooks: Hooks | None = None
+    digest: str = ""
+    directory: Path | None = None
     trusted_keys: tuple[bytes, ...] = ()
     trust: Trust = SYSTEM_TRUST
+    checkpoint_key: Path | None = None
 
 
 @attrs.frozen
@@ -93,6 +94,7 @@ class _Manifest:
     layers: Any = attrs.field(factory=dict)
     keys: tuple[str, ...] = ()
     tls: Any = attrs.field(factory=dict)
+    checkpoint_key: str | None = None
 
 
 def load_config(directory: Path | None, required: bool) -> Config:
@@ -104,14 +106,11 @@ def load_config(directory: Path | None, required: bool) -> Config:
         raise UnreadableInput(str(directory), "there is no such configuration directory")
     manifest = _optional(directory, "manifest.json")
     hooks = _optional(directory, "hooks.json")
-    policy, keys, trust = (Policy(), (), SYSTEM_TRUST) if manifest is None else _policy(*manifest)
-    return Config(
-        policy,
-        None if hooks is None else read_hooks(hooks[0], hooks[1]),
-        sha256_hex(b"\0".join(part[0] if part else b"" for part in (manifest, hooks))),
-        directory if manifest or hooks else None,
-        keys,
-        trust,
+    return attrs.evolve(
+        Config() if manifest is None else _read_manifest(*manifest),
+        hooks=None if hooks is None else read_hooks(hooks[0], hooks[1]),
+        digest=sha256_hex(b"\0".join(part[0] if part else b"" for part in (manifest, hooks))),
+        directory=directory if manifest or hooks else None,
     )
 
 
@@ -121,12 +120,14 @@ def _optional(directory: Path | None, name: str) -> tuple[bytes, str] | None:
     return read_input(directory / name, "configuration file"), str(directory / name)
 
 
-def _policy(data: bytes, path: str) -> tuple[Policy, tuple[bytes, ...], Trust]:
+def _read_manifest(data: bytes, path: str) -> Config:
     try:
         _check_keys(data)
         manifest = CODEC.loads(data, _Manifest)
         keys = tuple(_key(key, f"keys[{i}]") for i, key in enumerate(manifest.keys))
-        return _read(manifest), keys, read_trust(manifest.tls, Path(path).parent)
+        trust = read_trust(manifest.tls, Path(path).parent)
+        key = None if manifest.checkpoint_key is None else key_path(manifest.checkpoint_key, Path(path).parent)
+        return Config(_read(manifest), trusted_keys=keys, trust=trust, checkpoint_key=key)
     except DecodeError as error:
         problem, where, help_ = error.problem, error.where, "see docs/manifest.md for every field"
     except ManifestError as error:
@@ -197,7 +198,9 @@ def check_against(config: Config, plan: ExecutionPlan, workspace: Path) -> None:
     if config.directory is None:
         return
     try:
-        check_key_is_apart(config.trust, workspace)
+        check_key_is_apart(config.trust, config.policy.permits, workspace)
+        if config.checkpoint_key is not None:
+            check_is_apart(config.checkpoint_key, config.policy.permits, workspace)
         letters = dict.fromkeys(queue.letter for queue in plan.queues)
         for letter, _ in config.policy.queues:
             if letter not in letters:
@@ -292,9 +295,3 @@ def _key(text: str, where: str) -> bytes:
     if len(key) != 32:
         raise ManifestError(where, "is not an Ed25519 public key", "write its 32 bytes as 64 hex digits")
     return key
-
-
-def allow(policy: Policy, rules: tuple[str, ...]) -> Policy:
-    """Return the policy with ``--allow`` rules added. Raises ``PatternError``."""
-    permits = tuple(parse_rule(text, f"--allow {text}") for text in rules)
-    return attrs.evolve(policy, permits=(*policy.permits, *permits))

@@ -18,7 +18,14 @@ _COMMANDS = {
     "check": "Find what is wrong with a plan and its configuration.",
     "explain": "Say what a diagnostic's code means.",
     "run": "Run a plan in parallel, under permits and budgets.",
+    "resume": "Go on with a run that was interrupted or cut off.",
     "replay": "Drive a recorded run again, touching nothing, and verify it.",
+    "keygen": "Make the key that signs ledgers.",
+    "checkpoint": "Sign a closed ledger that has no checkpoint yet.",
+    "prove": "Write the proof that one line is in a signed ledger.",
+    "check-proof": "Check the proof of one line, without its ledger.",
+    "redact": "Remove a blob of a closed run, and say so in its place.",
+    "gc": "Remove old run directories by a rule.",
     "list": "List the tasks of a plan, or the installed agents and effects.",
     "doctor": "Say what this machine can run and enforce.",
 }
@@ -31,7 +38,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"tek_runner.commands.{cmd_name}").command
+        module = cmd_name.replace("-", "_")
+        command: click.Command = importlib.import_module(f"tek_runner.commands.{module}").command
         return command
 
     def resolve_command(
@@ -98,13 +106,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _explain(error: Exception) -> int:
     from tek_abi import TekError
     from tek_effects_proc import SandboxUnavailable
-    from tek_kernel import LedgerInvalid, StorageFailed
+    from tek_kernel import LedgerInvalid, StorageFailed, Unproven
 
     if isinstance(error, SandboxUnavailable):
         return _fail(str(error), 5)
     if isinstance(error, StorageFailed):
         return _fail(str(error), 7)
-    if isinstance(error, LedgerInvalid):
+    if isinstance(error, LedgerInvalid | Unproven):
         return _fail(str(error), 4)
     if isinstance(error, TekError):
         return _fail(str(error), 2)

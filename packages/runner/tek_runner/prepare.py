@@ -10,9 +10,9 @@ from pathlib import Path
 
 import attrs
 
-from tek_abi import ExecutionPlan, Limit, Policy, TekError
+from tek_abi import ExecutionPlan, Limit, Policy, TekError, parse_rule
 from tek_planner import attach_hooks
-from tek_runner.config import Config, allow
+from tek_runner.config import Config
 from tek_runner.inputs import Source
 
 
@@ -75,8 +75,9 @@ def operator_policy(config: Config, rules: Sequence[str], budget: Limit) -> Poli
 
     Raises ``PatternError``.
     """
-    policy = allow(config.policy, tuple(rules))
-    return attrs.evolve(policy, run=budget.inherit(policy.run))
+    policy = config.policy
+    allowed = tuple(parse_rule(text, f"--allow {text}") for text in rules)
+    return attrs.evolve(policy, permits=(*policy.permits, *allowed), run=budget.inherit(policy.run))
 
 
 def program() -> str:

@@ -13,10 +13,10 @@ from tek_agents.registry import AgentRegistry
 from tek_executor import Host
 from tek_kernel import (
     Checker,
-    DiskBlobs,
     LedgerInvalid,
     Registry,
     ReplayMismatch,
+    Unproven,
     Verification,
     Verifier,
     redrive,
@@ -27,7 +27,9 @@ from tek_runner.effects import make_registry
 from tek_runner.examples import examples
 from tek_runner.exits import Exit
 from tek_runner.inputs import open_input
-from tek_runner.run_directory import BLOBS, find_ledger
+from tek_runner.proving import Held, proof_answer, proof_lines
+from tek_runner.run_directory import find_ledger
+from tek_runner.signing import read_verifier_key
 
 
 @click.command(
@@ -35,6 +37,7 @@ from tek_runner.run_directory import BLOBS, find_ledger
         """
         tek-runner replay runs/20260131_101500Z/ledger.jsonl
         tek-runner replay last --verify
+        tek-runner replay last --verify --key ledger.key.pub
         tek-runner replay last --json
         """
     )
@@ -43,8 +46,9 @@ from tek_runner.run_directory import BLOBS, find_ledger
 @click.option(
     "--verify", "only_verify", is_flag=True, help="Check chain, schema, outcomes and hash; run no agent code."
 )
+@click.option("--key", help="The verifier key that you trust, or its file: the checkpoint must be signed by it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(ledger: str, only_verify: bool, as_json: bool) -> int:
+def command(ledger: str, only_verify: bool, key: str | None, as_json: bool) -> int:
     """Replay LEDGER: a ledger file, a run's directory, or last.
 
     Every agent is driven again against the recorded outcomes; no effect is applied. Each request must equal the
@@ -52,28 +56,36 @@ def command(ledger: str, only_verify: bool, as_json: bool) -> int:
 
     """
     path = find_ledger(ledger)
+    trusted = None if key is None else read_verifier_key(key)
     with open_input(path, "ledger") as file:
         try:
-            result = _replay(file, path, only_verify)
-        except LedgerInvalid as problem:
+            held = Held.read(file, trusted)
+            result = _replay(file, path, held, only_verify)
+            standing = held.check(file, path, result)
+        except (LedgerInvalid, Unproven) as problem:
             _report_problem(path, problem, as_json)
             return Exit.LEDGER
+    status = "partial" if result.not_driven else "ok"
     if as_json:
-        click.echo(orjson.dumps(_answer("ok", result)))
+        click.echo(orjson.dumps({**_answer(status, result), **proof_answer(standing, result)}))
     else:
         how = "verified" if only_verify else "replayed"
         state = "" if result.state == "closed" else "; the run is paused, not finished"
-        click.echo(f"ok: {how} {result.entries} entries and {result.effects} effects{state}")
+        left_out = f"; {len(result.not_driven)} tasks were not driven again" if result.not_driven else ""
+        click.echo(f"{status}: {how} {result.entries} entries and {result.effects} effects{state}{left_out}")
         click.echo(f"ledger head  {result.ledger_head}")
         click.echo(f"replay hash  {result.replay_hash}")
+        for text in proof_lines(standing, held.key, result):
+            click.echo(printable(text))
     return Exit.OK
 
 
-def _replay(file: BinaryIO, path: Path, only_verify: bool) -> Verification:
-    codec = Codec(DiskBlobs(path.parent / BLOBS))
+def _replay(file: BinaryIO, path: Path, held: Held, only_verify: bool) -> Verification:
+    blobs = held.blobs(path)
+    codec = Codec(blobs)
     if only_verify:
         return verify(file, codec)
-    return redrive(file, codec, Host(AgentRegistry()), _recorded_effects, _recorded_keys)
+    return redrive(file, codec, Host(AgentRegistry()), _recorded_effects, _recorded_keys, blobs)
 
 
 def _recorded_effects(checker: Checker) -> Registry:
@@ -99,7 +111,14 @@ def _answer(status: str, result: Verification | None, problem: dict[str, Any] | 
     }
 
 
-def _report_problem(path: Path, problem: LedgerInvalid, as_json: bool) -> None:
+def _report_problem(path: Path, problem: LedgerInvalid | Unproven, as_json: bool) -> None:
+    if isinstance(problem, Unproven):
+        if as_json:
+            first = dict.fromkeys(("line", "task", "position", "expected", "actual")) | {"problem": str(problem)}
+            click.echo(orjson.dumps(_answer("invalid", None, first)))
+        else:
+            click.echo(printable(f"invalid: {path}: {problem}"), err=True)
+        return
     status = "mismatch" if isinstance(problem, ReplayMismatch) else "invalid"
     if as_json:
         first = {
