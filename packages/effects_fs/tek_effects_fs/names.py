@@ -75,6 +75,16 @@ class Remove(FileEffect[fs.Remove]):
         """Record what has the name, null for nothing."""
         return {"path": _seen(self._roots, self._access(self.family, request.path), request.path)}
 
+    def happened(self, request: fs.Remove, baseline: Value) -> bool | None:
+        """Compare with what had the name before."""
+        now = self.before(request)
+        if now == baseline:
+            return False
+        return True if now == {"path": None} else None
+
+    def presumed(self, request: fs.Remove) -> None:
+        """Removing answers nothing."""
+
     def _apply(self, request: fs.Remove, context: Context, meter: Meter) -> Applied:
         with self._roots.place(self._claim(request, context)) as place:
             status = place.status()
@@ -107,6 +117,17 @@ class Rename(FileEffect[fs.Rename]):
             "source": _seen(self._roots, source, request.source),
             "target": _seen(self._roots, target, request.target),
         }
+
+    def happened(self, request: fs.Rename, baseline: Value) -> bool | None:
+        """Compare with what had the two names before."""
+        now = self.before(request)
+        if now == baseline:
+            return False
+        moved = {"source": None, "target": baseline["source"]} if isinstance(baseline, dict) else None
+        return True if now == moved else None
+
+    def presumed(self, request: fs.Rename) -> None:
+        """Renaming answers nothing."""
 
     def _path(self, request: fs.Rename) -> str:
         return f"{request.source} -> {request.target}"

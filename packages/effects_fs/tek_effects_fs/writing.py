@@ -63,6 +63,9 @@ class AppendFile(_Writing[fs.Append]):
     request = fs.Append
     again = SideEffect.ONCE
 
+    def presumed(self, request: fs.Append) -> None:
+        """Appending answers nothing."""
+
     def _apply(self, request: fs.Append, context: Context, meter: Meter) -> Applied:
         data = _bytes_of(request.data, request.path)
         meter.need(len(data))

@@ -52,7 +52,8 @@ class Confinement:
 
     ``matched`` are read permits of other forms, good for the files that match when the command starts. ``hidden``
     are patterns of paths within ``reads`` that must not be seen, ``sealed`` of paths within ``writes`` that must not
-    be changed unless ``writes`` names them, ``protected`` of those that must not be changed at all.
+    be changed unless ``writes`` names them, ``protected`` of those that must not be changed at all. ``network`` says
+    that there are permits for hosts, so that it gets a proxy; which hosts is decided there, at each request.
     """
 
     reads: tuple[Region, ...] = ()

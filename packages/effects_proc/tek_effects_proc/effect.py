@@ -80,6 +80,10 @@ class ExecEffect(Effect[Exec]):
         """Nobody knows what a command did."""
         return SideEffect.ONCE
 
+    def presumed(self, request: Exec) -> Exit:
+        """A command that somebody saw end well, whose output is lost."""
+        return Exit(0, Blob.of(b""), Blob.of(b""))
+
     def accesses(self, request: Exec) -> tuple[Access, ...]:
         """The program with its arguments, a directory that is not the workspace itself, and secrets by name."""
         check_command(request)
@@ -127,7 +131,10 @@ class ExecEffect(Effect[Exec]):
             started = confined.start(request.argv, search, cwd, environment.variables)
             with closing(started), confined.connected(started, output, wake):
                 stop, usage = _run(started, output, until.at, wake.fd)
-            confined.check()
+            try:
+                confined.check()
+            except EffectError as error:
+                raise attrs.evolve(error, usage=Budget(io=output.taken), obs=confined.observed()) from error
             return _answer(request, context, started, output, (stop, until), usage, confined.observed())
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 
 from tek_abi import Bound, Drive, Path, Position, Queue, Task
-from tek_kernel import Admitted, Cancel, Scope, SideEffect, TaskRecord
+from tek_kernel import Admitted, Cancel, Result, Scope, SideEffect, TaskRecord
 
 
 @attrs.define(eq=False)
@@ -49,6 +50,8 @@ class Parked:
     bound: Bound[Any]
     share: int
     racing: bool
+    known: Callable[[Admitted], Result] | None = None
+    """How it ends without being applied, where that is known."""
 
 
 @attrs.define(eq=False)

@@ -149,6 +149,10 @@ class Graph:
         """Take the next task that may start, or ``None``: in plan order first, then as their needs ended."""
         return self._ready.popleft() if self._ready else None
 
+    def withdraw(self, tasks: Collection[str]) -> None:
+        """Let tasks that were started already not be started again."""
+        self._ready = deque(id_ for id_ in self._ready if id_ not in tasks)
+
     def ended(self, task: str, because: str | None) -> list[tuple[str, str]]:
         """Note a task's end; ``because`` names the culprit where it did not end well, ``None`` where it did.
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from tek_abi import Asked, Decision, Path
 from tek_executor.attempt import Attempt, Flight, Parked
-from tek_kernel import Broker, Busy, Ledger, Refused, Result, Scopes, Settled, left_in_doubt
+from tek_kernel import Admitted, Broker, Busy, Ledger, Refused, Result, Scopes, Settled, left_in_doubt
 
 
 class Pipeline:
@@ -36,9 +36,33 @@ class Pipeline:
         self._to_dispatch: deque[tuple[int, Flight]] = deque()
         self._to_deliver: deque[tuple[int, Attempt, Path, Settled]] = deque()
 
-    def request(self, attempt: Attempt, asked: Asked, share: int) -> None:
-        """Bring a request to its decision, or park it until others release the budget that it needs."""
-        self._request(Parked(attempt, asked.path, asked.bound, share, asked.racing))
+    def request(
+        self, attempt: Attempt, asked: Asked, share: int, known: Callable[[Admitted], Result] | None = None
+    ) -> None:
+        """Bring a request to its decision, or park it until others release the budget that it needs.
+
+        ``known`` ends it without applying it.
+        """
+        self._request(Parked(attempt, asked.path, asked.bound, share, asked.racing, known))
+
+    def refuse(self, attempt: Attempt, path: Path, refused: Refused) -> None:
+        """Record the outcome of a denial that a run was cut off after."""
+        self._refuse(attempt, path, refused)
+
+    def resubmit(self, flight: Flight) -> None:
+        """Apply a request again whose intent is on stable storage."""
+        flight.attempt.flights[flight.path] = flight
+        if flight.admitted.effect.inline:
+            flight.take()
+            self.settle(flight, self._broker.apply(flight.admitted, flight.cancel))
+        else:
+            self._submit(flight)
+
+    def conclude(self, flight: Flight, result: Result) -> None:
+        """End a request whose intent is on record with what is known of it."""
+        flight.attempt.flights[flight.path] = flight
+        flight.take()
+        self.settle(flight, result)
 
     def _request(self, parked: Parked) -> None:
         attempt, path = parked.attempt, parked.path
@@ -54,7 +78,10 @@ class Pipeline:
             self._refuse(attempt, path, decided)
             return
         flight = attempt.flights[path] = Flight(attempt, path, decided, parked.racing)
-        if decided.effect.inline:
+        if parked.known is not None:
+            flight.take()
+            self.settle(flight, parked.known(decided))
+        elif decided.effect.inline:
             flight.take()  # it ends here, before anybody can cancel it
             self.settle(flight, self._broker.apply(decided, flight.cancel))
         elif flight.is_read:

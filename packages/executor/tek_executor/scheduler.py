@@ -6,6 +6,7 @@ import heapq
 import itertools
 import time
 from collections.abc import Callable
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
@@ -36,8 +37,23 @@ from tek_abi import (
 from tek_executor.attempt import Attempt, Flight, Work
 from tek_executor.graph import Graph
 from tek_executor.pipeline import Pipeline
+from tek_executor.resume import Again, Fate, InDoubt, Known, Resumption, fate_of, said
 from tek_executor.workers import Workers
-from tek_kernel import AgentHost, Broker, Ledger, ReplayHash, Result, Scopes, Settled, StorageFailed, shares, timed_out
+from tek_kernel import (
+    Admitted,
+    AgentHost,
+    Broker,
+    Driven,
+    Ledger,
+    Refused,
+    ReplayHash,
+    Result,
+    Scopes,
+    Settled,
+    StorageFailed,
+    shares,
+    timed_out,
+)
 
 _Message: TypeAlias = Callable[[], None]
 _MAX_PAUSE = 30_000
@@ -71,6 +87,8 @@ class RunEnd:
 
     statuses: dict[str, TaskStatus]
     interrupted: bool
+    in_doubt: frozenset[str] = frozenset()
+    """Tasks that wait for somebody to say whether a request of theirs happened. The run is paused because of them."""
 
 
 class Scheduler:
@@ -100,6 +118,7 @@ class Scheduler:
         self._timer_order = itertools.count()
         self._pausing = 0
         self._statuses: dict[str, TaskStatus] = {}
+        self._in_doubt: set[str] = set()
         self._halt = ""
         self._interrupted = False
 
@@ -131,7 +150,87 @@ class Scheduler:
                     flight.cancel.cancel("storage")
                     flight.take()  # what waits for a worker never starts, for nothing could record it
             self._workers.close()
-        return RunEnd(self._statuses, self._interrupted)
+        return RunEnd(self._statuses, self._interrupted, frozenset(self._in_doubt))
+
+    def adopt(self, left: Resumption) -> None:
+        """Go on where a run was cut off. Called before ``run``.
+
+        Raises ``EffectError`` where the answer to what is in doubt cannot be given.
+        """
+        adopted = [self._adopted(task, driven, left) for task, driven in left.attempts.items()]
+        for attempt, driven in adopted:
+            for path, (decided, _) in driven.open.items():
+                if isinstance(decided, Refused):  # its outcome is the next line
+                    self._pipeline.refuse(attempt, path, decided)
+        skipped = self._adopt_ended(left)
+        for id_, cause in skipped:
+            self._skip(id_, cause)
+        for attempt, driven in adopted:
+            self._go_on_with(attempt, driven, left)
+
+    def _adopt_ended(self, left: Resumption) -> list[tuple[str, str]]:
+        """Note the tasks that have ended; return those that can now never start and have no end on record."""
+        self._halt = left.halted
+        missing: list[tuple[str, str]] = []
+        for id_, (status, because) in left.ended.items():
+            self._statuses[id_] = status
+            good = status in ("ok", "noop")
+            if self._options.fail_fast and not good and status != "skipped":
+                self._stop_starting(f"{id_} {status} and --fail-fast is set")
+            culprit = None if good else because if status == "skipped" else id_
+            missing += [found for found in self._graph.ended(id_, culprit) if found[0] not in left.ended]
+        self._graph.withdraw({*left.ended, *left.attempts})
+        return missing
+
+    def _adopted(self, task: str, driven: Driven, left: Resumption) -> tuple[Attempt, Driven]:
+        queue, planned = self._tasks[task]
+        record = left.checker.record(task)
+        progress = driven.progress or 0
+        work = Work(queue, planned, driven.agent, record, driven.scope, driven.number, progress, driven.in_doubt)
+        return Attempt(work, driven.drive, driven.number, stopped=driven.stopped), driven
+
+    def _go_on_with(self, attempt: Attempt, driven: Driven, left: Resumption) -> None:
+        """Carry on an attempt: what was open first, then what its agent had asked, then what it has not heard yet."""
+        work = attempt.work
+        if driven.progress is not None:
+            self._start(work)
+            return
+        admitted = {path: (one, asked) for path, (one, asked) in driven.open.items() if isinstance(one, Admitted)}
+        fates = {path: fate_of(one, driven, path, work.task, left) for path, (one, _) in admitted.items()}
+        doubtful = driven.doubtful if not work.task.idempotent else set[Path]()
+        if any(isinstance(fate, InDoubt) for fate in fates.values()) or (doubtful and not left.answer):
+            self._in_doubt.add(work.task.id)
+            driven.drive.close()
+            return
+        self._active.add(attempt)
+        self._watcher.started(work.task, work.agent)
+        if work.task.timeout is not None and not attempt.stopped:
+            self._after(work.task.timeout, lambda: self._timeout(attempt))
+        for path, winner in driven.races.items():
+            self._race_won(attempt, Won(path, winner, ()))
+        for path, (one, asked) in admitted.items():
+            self._decide(attempt, path, fates[path], Flight(attempt, path, one, asked.asked.racing), left)
+        for path, asked in sorted(driven.waiting.items(), key=lambda item: item[0]) if not attempt.stopped else ():
+            known = None
+            if path in doubtful:
+                self._ledger.append(Decision(attempt.position(path), "in-doubt", left.answer))
+                if left.answer != "retry":
+                    known = partial(said, task=work.task, left=left)
+            self._pipeline.request(attempt, asked.asked, asked.share, known)
+        while driven.due and attempt in self._active:
+            self._step(attempt, left.redrive.deliver_next(driven))
+        if attempt in self._active and attempt.stopped:
+            self._finish_stopped(attempt)
+        elif attempt in self._active and attempt.drive.finished:
+            self._finish(attempt, *self._host.conclude(attempt.drive))
+
+    def _decide(self, attempt: Attempt, path: Path, fate: Fate, flight: Flight, left: Resumption) -> None:
+        if isinstance(fate, Again | Known) and fate.answered:
+            self._ledger.append(Decision(attempt.position(path), "in-doubt", left.answer))
+        if isinstance(fate, Known):
+            self._pipeline.conclude(flight, fate.result)
+        else:
+            self._pipeline.resubmit(flight)
 
     def _go_on(self) -> bool:
         """Do all that can be done now, then wait for news. Returns whether the run goes on."""
@@ -249,9 +348,12 @@ class Scheduler:
             self._stop_starting(f"{work.task.id} {status} and --fail-fast is set")
         culprit = None if good else because if status == "skipped" else work.task.id
         for id_, cause in self._graph.ended(work.task.id, culprit):
-            queue, task = self._tasks[id_]
-            skipped = TaskReport("failed", f"skipped because of {cause}")
-            self._record_end(Work(queue, task, self._agent_of(task)), "skipped", skipped, cause)
+            self._skip(id_, cause)
+
+    def _skip(self, id_: str, cause: str) -> None:
+        queue, task = self._tasks[id_]
+        report = TaskReport("failed", f"skipped because of {cause}")
+        self._record_end(Work(queue, task, self._agent_of(task)), "skipped", report, cause)
 
     def _record_end(self, work: Work, status: TaskStatus, report: TaskReport, because: str) -> None:
         at, id_ = self._ledger.now(), work.task.id

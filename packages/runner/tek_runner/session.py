@@ -22,9 +22,11 @@ from tek_abi import (
     Instant,
     PlanEntry,
     Policy,
+    Recovered,
     RunClosed,
     RunOpened,
     RunPaused,
+    RunResumed,
     RunSummary,
     Task,
     TaskResult,
@@ -44,6 +46,7 @@ from tek_kernel import (
     LedgerFile,
     ReplayHash,
     Scopes,
+    SigningKey,
     StorageFailed,
     Verifier,
     plan_digest,
@@ -53,6 +56,8 @@ from tek_kernel import (
 from tek_runner.config import Config
 from tek_runner.effects import make_registry
 from tek_runner.projection import Projection
+from tek_runner.proving import KEY_ON_RECORD, write_checkpoint
+from tek_runner.resuming import Left
 from tek_runner.run_directory import BLOBS, LEDGER
 
 OFF = "off"
@@ -74,6 +79,8 @@ class Session:
     options: Options = Options()
     dry_run: bool = False
     sandbox: Sandbox | None = None
+    signer: SigningKey | None = None
+    source: Path | None = None
 
     @property
     def level(self) -> str:
@@ -94,6 +101,8 @@ class Finished:
     replay_hash: str
     ledger_head: str
     projection: Projection
+    paused: str = ""
+    """Why the run is paused and not closed: interrupted, or in doubt."""
 
 
 def agent_of(policy: Policy, dry_run: bool = False) -> Callable[[Task], str]:
@@ -113,65 +122,149 @@ def needs_sandbox(plan: ExecutionPlan, choose: Callable[[Task], str], selected: 
     return any(choose(task) != "noop" for _, task in plan.tasks() if not selected or task.id in selected)
 
 
-def execute(session: Session, started: Callable[[Task, str], None], ended: Callable[[TaskResult], None]) -> Finished:
-    """Run a plan to its end. Raises ``StorageFailed``, ``PlanCycle`` or an agent's loading error."""
+def execute(
+    session: Session,
+    started: Callable[[Task, str], None],
+    ended: Callable[[TaskResult], None],
+    left: Left | None = None,
+) -> Finished:
+    """Run a plan to its end, or what is ``left`` of it. Raises ``StorageFailed``, ``PlanCycle`` or an agent's error."""
     choose = agent_of(session.policy, session.dry_run)
     host = Host(AgentRegistry())
     selected = session.options.selected
     names = sorted({choose(task) for _, task in session.plan.tasks() if not selected or task.id in selected})
     agents = tuple((agent.name, agent.distribution, agent.version) for agent in map(host.load, names))
+    scheduler: Scheduler | None = None
+
+    def synced() -> None:
+        if scheduler is not None:
+            scheduler.synced()
+
+    run = _begin(session, agents, synced) if left is None else _resume(session, left, synced)
+    ledger = run.ledger
+    try:
+        broker = Broker(run.decider, ledger, run.codec, run.blobs, os.environ.get)
+        watcher = Watcher(started, lambda result, at: ended(result))
+        scheduler = Scheduler(
+            session.plan, run.scopes, broker, ledger, host, run.replay_hash, choose, session.options, watcher
+        )
+        with _interruptible(scheduler.interrupt):
+            if left is not None:
+                scheduler.adopt(left.resumption)
+            end = scheduler.run()
+        statuses = {**end.statuses, **dict.fromkeys(end.in_doubt, _IN_DOUBT)}
+        summary = _summary(session, statuses)
+        counted = RunSummary.count(end.statuses.values())
+        reason = "interrupted" if end.interrupted else "in doubt" if end.in_doubt else ""
+        closing: Entry = (
+            RunPaused(reason, counted) if reason else RunClosed(counted.status, counted, run.replay_hash.hex())
+        )
+        ledger.append(closing)
+    finally:
+        ledger.close()
+        run.file.close()
+    closed_at: Instant = ledger.now()
+    try:
+        run.projection.finish(not reason and counted.status == "ok", run.opened_at, closed_at)
+    except OSError as error:
+        raise StorageFailed(error) from None
+    if session.signer is not None and not reason:
+        write_checkpoint(session.directory, run.id, ledger.head, session.signer)
+    return Finished(statuses, summary, end.interrupted, run.replay_hash.hex(), ledger.head, run.projection, reason)
+
+
+_IN_DOUBT: TaskStatus = "in_doubt"
+
+
+@attrs.frozen
+class _Run:
+    """What a run needs beside its session, whether it begins or goes on."""
+
+    id: str
+    file: LedgerFile
+    ledger: Ledger
+    blobs: DiskBlobs
+    codec: Codec
+    scopes: Scopes
+    decider: Decider
+    replay_hash: ReplayHash
+    projection: Projection
+    opened_at: Instant
+
+
+def _begin(session: Session, agents: tuple[tuple[str, str, str], ...], synced: Callable[[], None]) -> _Run:
     blobs = DiskBlobs(session.directory / BLOBS)
     codec = Codec(blobs)
     try:
         file = LedgerFile(session.directory / LEDGER)
     except OSError as error:
         raise StorageFailed(error) from None
-    scheduler: Scheduler | None = None
-    sink = GroupCommit(file, lambda: scheduler.synced() if scheduler is not None else None)
     projection = Projection(session.plan, session.directory, codec, blobs)
-    ledger = Ledger(sink, utc_now, codec, watch=projection.take)
+    ledger = Ledger(GroupCommit(file, synced), utc_now, codec, watch=projection.take)
     run_id = str(uuid.uuid4())
     digests = plan_digest(session.plan), policy_digest(session.policy)
     opened_at = ledger.now()
-    try:
-        for entry in _opening(session, run_id, digests, codec, agents):
-            ledger.append(entry)
-        protected = protected_paths(session)
-        authority = Authority(session.policy, protected, Verifier(session.config.trusted_keys))
-        scopes = Scopes(session.plan, session.policy, authority)
-        registry = make_registry(session.workspace, dict(os.environ), session.sandbox, session.config.trust)
-        broker = Broker(Decider(registry, codec, run_id), ledger, codec, blobs, os.environ.get)
-        replay_hash = ReplayHash(*digests, [task.id for _, task in session.plan.tasks()])
-        watcher = Watcher(started, lambda result, at: ended(result))
-        scheduler = Scheduler(session.plan, scopes, broker, ledger, host, replay_hash, choose, session.options, watcher)
-        with _interruptible(scheduler.interrupt):
-            end = scheduler.run()
-        summary = _summary(session, end.statuses)
-        counted = RunSummary.count(end.statuses.values())
-        closing: Entry = (
-            RunPaused("interrupted", counted)
-            if end.interrupted
-            else RunClosed(counted.status, counted, replay_hash.hex())
-        )
-        ledger.append(closing)
-    finally:
-        ledger.close()
-        file.close()
-    closed_at: Instant = ledger.now()
-    ok = not end.interrupted and counted.status == "ok"
-    try:
-        projection.finish(ok, opened_at, closed_at)
-    except OSError as error:
-        raise StorageFailed(error) from None
-    return Finished(end.statuses, summary, end.interrupted, replay_hash.hex(), ledger.head, projection)
+    for entry in _opening(session, run_id, digests, codec, agents):
+        ledger.append(entry)
+    authority = Authority(session.policy, protected_paths(session), Verifier(session.config.trusted_keys))
+    registry = make_registry(session.workspace, dict(os.environ), session.sandbox, session.config.trust)
+    return _Run(
+        run_id,
+        file,
+        ledger,
+        blobs,
+        codec,
+        Scopes(session.plan, session.policy, authority),
+        Decider(registry, codec, run_id),
+        ReplayHash(*digests, [task.id for _, task in session.plan.tasks()]),
+        projection,
+        opened_at,
+    )
+
+
+def _resume(session: Session, left: Left, synced: Callable[[], None]) -> _Run:
+    """Cut what is torn, and go on from the last line that holds."""
+    cut = left.cut()
+    codec = left.resumption.codec
+    projection = Projection(session.plan, session.directory, codec, left.blobs)
+    for entry, at in left.entries:
+        projection.take(entry, at)
+    sink = GroupCommit(left.file, synced, len(left.entries) - 1)
+    ledger = Ledger(sink, utc_now, codec, len(left.entries), left.head, left.at, projection.take)
+    if cut is not None:
+        ledger.append(Recovered(*cut))
+    ledger.append(RunResumed(_versions(), session.level, ledger.head))
+    left.resumption.redrive.resume()
+    scopes, decider = left.resumption.redrive.prepared()
+    opened = left.checker.opened
+    return _Run(
+        opened.run if opened is not None else "",
+        left.file,
+        ledger,
+        left.blobs,
+        codec,
+        scopes,
+        decider,
+        left.checker.replay_hash,
+        projection,
+        left.entries[0][1],
+    )
+
+
+def _versions() -> tuple[tuple[str, str], ...]:
+    return (("tek", version("tek")), ("python", platform.python_version()))
 
 
 def _opening(
     session: Session, run_id: str, digests: tuple[str, str], codec: Codec, agents: tuple[tuple[str, str, str], ...]
 ) -> Iterator[Entry]:
-    versions = (("tek", version("tek")), ("python", platform.python_version()))
-    obs: Value = {"workspace": str(session.workspace), "workers": session.options.workers}
-    yield RunOpened(run_id, versions, *digests, session.config.digest, session.level, obs)
+    obs: dict[str, Value] = {"workspace": str(session.workspace), "workers": session.options.workers}
+    for name, path in (("source", session.source), ("config", session.config.directory)):
+        if path is not None:
+            obs[name] = str(path.resolve())
+    if session.signer is not None:
+        obs[KEY_ON_RECORD] = str(session.signer.verifier)
+    yield RunOpened(run_id, _versions(), *digests, session.config.digest, session.level, obs)
     plan = attrs.evolve(session.plan, source="", generated_at="")
     yield PlanEntry(
         codec.seal(CODEC.encode(plan))[0],

@@ -1,0 +1,124 @@
+"""``tek-runner resume``: go on with a run that was interrupted or cut off."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import attrs
+import click
+
+from tek_effects_proc import LEVELS, Sandbox, open_sandbox
+from tek_executor import Options
+from tek_executor.resume import Answer
+from tek_kernel import Checker, Registry
+from tek_runner.config import Config, load_config
+from tek_runner.console import printable
+from tek_runner.effects import make_registry
+from tek_runner.examples import examples
+from tek_runner.exits import Exit
+from tek_runner.prepare import program, shown
+from tek_runner.resuming import Left, open_left
+from tek_runner.run_directory import WorkspaceLock, find_ledger
+from tek_runner.running import run_to_end
+from tek_runner.session import OFF, Session, agent_of, needs_sandbox
+from tek_runner.signing import signing_key
+from tek_runner.unchanged import changes
+
+
+@click.command(
+    epilog=examples(
+        """
+        tek-runner resume last
+        tek-runner resume runs/20260131_101500Z
+        tek-runner resume last --in-doubt=retry
+        """
+    )
+)
+@click.argument("run")
+@click.option(
+    "--in-doubt",
+    "in_doubt",
+    type=click.Choice(["retry", "done", "fail"]),
+    help="What to do about requests of which nobody knows whether they happened: do them again, take them for done, "
+    "or for failed. The answer is recorded.",
+)
+@click.option("--workers", type=click.IntRange(1, 256), default=4, show_default=True, help="Tasks under way at once.")
+@click.option(
+    "--sandbox", type=click.Choice(["auto", *LEVELS, "off"]), default="auto", show_default=True, help="As for run."
+)
+@click.option("--fail-fast", is_flag=True, help="Start no further task once one has failed or was denied.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end, and nothing else.")
+def command(run: str, in_doubt: Answer | None, workers: int, sandbox: str, fail_fast: bool, as_json: bool) -> int:
+    """Go on with RUN: a run's directory, its ledger, or last.
+
+    What is on record is not done again. A torn end is cut and kept beside the ledger. A request that was cut off is
+    done again where that is safe; where nobody knows whether it happened, its task waits for --in-doubt. A plan or
+    policy that has changed since is refused, with what has changed.
+
+    """
+    directory = find_ledger(run).parent.resolve()
+    opened: list[Sandbox] = []
+
+    def registry(checker: Checker) -> Registry:
+        return _registry(checker, sandbox, opened)
+
+    left = open_left(directory, registry, in_doubt or "")
+    try:
+        return _resume(left, opened, Options(workers, fail_fast), sandbox, as_json)
+    finally:
+        left.resumption.redrive.close()
+        left.file.close()
+        for confined in opened:
+            confined.close()
+
+
+def _registry(checker: Checker, sandbox: str, opened: list[Sandbox]) -> Registry:
+    """Return the effects over the recorded workspace, with commands confined if any is to be started."""
+    entry = checker.plan_entry
+    choose = agent_of(checker.policy, entry.dry_run)
+    if sandbox != OFF and needs_sandbox(checker.plan, choose, frozenset(entry.selected)):
+        opened.append(open_sandbox(sandbox))
+    obs = checker.opened.obs if checker.opened is not None else None
+    places = obs if isinstance(obs, dict) else {}
+    config = places.get("config")
+    trust = load_config(Path(config), False).trust if isinstance(config, str) else Config().trust
+    workspace = Path(str(places.get("workspace", "/nonexistent")))
+    return make_registry(workspace, dict(os.environ), opened[0] if opened else None, trust)
+
+
+def _resume(left: Left, opened: list[Sandbox], options: Options, sandbox: str, as_json: bool) -> int:
+    if not left.workspace.is_dir():
+        raise click.UsageError(f"the run's workspace {left.workspace} is not there")
+    config = load_config(left.config, False)
+    found = changes(left, config)
+    if found:
+        for line in found:
+            click.echo(printable(line), err=True)
+        click.echo("tek-runner: this is another run now; start it with tek-runner run", err=True)
+        return Exit.USAGE
+    left.resumption.redrive.prepared()
+    entry, checker = left.checker.plan_entry, left.checker
+    confined = opened[0] if opened else None
+    unbound = confined is None and sandbox == OFF
+    key = signing_key(config.checkpoint_key, checker.policy, left.workspace, not unbound)
+    session = Session(
+        checker.plan,
+        checker.policy,
+        config,
+        left.workspace,
+        left.directory,
+        attrs.evolve(options, selected=frozenset(entry.selected)),
+        entry.dry_run,
+        confined,
+        key,
+        left.source,
+    )
+    lock, alone = WorkspaceLock.take(left.workspace)
+    if not alone:
+        click.echo(f"tek-runner: another run is under way in {left.workspace}", err=True)
+    try:
+        words = [program(), "run", shown(left.source)] if left.source is not None else [program(), "run"]
+        return run_to_end(session, words, as_json, left)
+    finally:
+        lock.release()

@@ -1,0 +1,138 @@
+"""A run directory as a run left it, read and held open to go on with (DESIGN section 5, *Resume*)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+
+from tek_abi import Codec, Decision, Entry, Instant, RunClosed, TekError
+from tek_agents.registry import AgentRegistry
+from tek_executor import Host
+from tek_executor.resume import Answer, Resumption
+from tek_kernel import (
+    Checker,
+    DiskBlobs,
+    LedgerFile,
+    Redrive,
+    Registry,
+    StorageFailed,
+    Tail,
+    Verifier,
+    find_tail,
+    keep_cut,
+    read_lines,
+)
+from tek_runner.inputs import UnreadableInput
+from tek_runner.run_directory import BLOBS, LEDGER
+
+
+@attrs.define(str=False)
+class NothingToResume(TekError, ValueError):
+    """A run cannot go on: it is finished, or never began."""
+
+    path: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}"
+
+
+@attrs.frozen
+class Left:
+    """A run that was cut off. ``entries`` are its lines, ``head`` and ``at`` those of the last."""
+
+    directory: Path
+    file: LedgerFile
+    blobs: DiskBlobs
+    resumption: Resumption
+    tail: Tail
+    entries: list[tuple[Entry, Instant]]
+    head: str
+    at: Instant
+
+    @property
+    def checker(self) -> Checker:
+        """What is on record, checked."""
+        return self.resumption.checker
+
+    @property
+    def workspace(self) -> Path:
+        """Where the run's tasks work."""
+        return Path(_of_machine(self.checker, "workspace") or "/nonexistent")
+
+    @property
+    def source(self) -> Path | None:
+        """The file that the plan was read from, where it is on record."""
+        text = _of_machine(self.checker, "source")
+        return Path(text) if text else None
+
+    @property
+    def config(self) -> Path | None:
+        """The configuration's directory, where it is on record."""
+        text = _of_machine(self.checker, "config")
+        return Path(text) if text else None
+
+    def cut(self) -> tuple[int, str] | None:
+        """Cut what is torn, after keeping it; return its length and digest. All that is left is then durable.
+
+        Raises ``StorageFailed``.
+        """
+        try:
+            kept = keep_cut(self.directory, self.tail.cut) if self.tail.cut else None
+            self.file.cut(self.tail.offset)
+        except OSError as error:
+            raise StorageFailed(error) from None
+        return kept
+
+
+def open_left(directory: Path, registry: Callable[[Checker], Registry], answer: Answer) -> Left:
+    """Read a run directory, hold its ledger, and drive its agents to where they stood.
+
+    Raises ``UnreadableInput``, ``LedgerBusy``, ``NothingToResume``, ``LedgerInvalid`` and ``ReplayMismatch``.
+    """
+    try:
+        file = LedgerFile(directory / LEDGER, resumed=True)
+    except FileNotFoundError:
+        raise UnreadableInput(str(directory), "holds no run: there is no ledger.jsonl") from None
+    try:
+        return _read(directory, file, registry, answer)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _read(directory: Path, file: LedgerFile, registry: Callable[[Checker], Registry], answer: Answer) -> Left:
+    data = file.read()
+    tail = find_tail(data)
+    blobs = DiskBlobs(directory / BLOBS)
+    codec = Codec(blobs)
+    checker = Checker(codec)
+    redrive = Redrive(checker, codec, Host(AgentRegistry()), registry, _keys)
+    entries: list[tuple[Entry, Instant]] = []
+    halted = ""
+    for line in read_lines(io.BytesIO(data[: tail.offset]), codec):
+        checker.take(line)
+        redrive.take(line)
+        entries.append((line.entry, line.at))
+        if isinstance(line.entry, Decision) and line.entry.subject == "ceiling":
+            halted = str(line.entry.value)
+    last = checker.last
+    if last is None or len(entries) < 2:
+        raise NothingToResume(str(directory), "the run was cut off before it began; run the plan again")
+    if isinstance(last.entry, RunClosed):
+        raise NothingToResume(str(directory), "the run is finished; there is nothing to resume")
+    resumption = Resumption(redrive, checker, codec, answer, halted)
+    return Left(directory, file, blobs, resumption, tail, entries, last.hash, last.at)
+
+
+def _keys(checker: Checker) -> Verifier:
+    return Verifier(tuple(bytes.fromhex(key) for key in checker.plan_entry.keys))
+
+
+def _of_machine(checker: Checker, name: str) -> str | None:
+    obs = checker.opened.obs if checker.opened is not None else None
+    value = obs.get(name) if isinstance(obs, dict) else None
+    return value if isinstance(value, str) else None
