@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tek_abi import Access, PatternError, Permit, Subject
 from tek_abi.pattern import match_argv
-from tests.strategies import argvs
+from tek_agents.testing.strategies import argvs
 
 
 def allowed(permit: Permit, argv: tuple[str, ...]) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from tek_abi import DIMENSIONS, UNLIMITED, Budget, Limit
-from tests.strategies import MAX_INTEGER, budgets, limits
+from tek_agents.testing.strategies import MAX_INTEGER, budgets, limits
 
 ZERO = Budget()
 

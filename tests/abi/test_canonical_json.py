@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 from tek_abi import Position, Value, ValueNotAllowed, canonical, check_value, digest, idempotence_key
 from tek_abi.canonical import MAX_DEPTH, MAX_INTEGER
-from tests.strategies import json_values, values
+from tek_agents.testing.strategies import json_values, values
 
 
 def nested(depth: int) -> Any:

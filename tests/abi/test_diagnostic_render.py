@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tek_abi import Diagnostic, InvalidInput
-from tests.strategies import diagnostics, texts
+from tek_agents.testing.strategies import diagnostics, texts
 
 
 def excerpt(text: str, column: int) -> tuple[str, int]:

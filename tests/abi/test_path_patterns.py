@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tek_abi import Access, PatternError, Permit, Subject
 from tek_abi.pattern import MAX_PATH, canonical_path, match_path, path_pattern, static_prefix
-from tests.strategies import canonical_paths, texts
+from tek_agents.testing.strategies import canonical_paths, texts
 
 NOW = "2027-01-31T00:00:00.000000Z"
 

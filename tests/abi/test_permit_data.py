@@ -11,7 +11,7 @@ from hypothesis import given
 from tek_abi import Access, Caveat, PatternError, Permit, Policy, Subject
 from tek_abi.permit import parse_instant
 from tek_abi.policy import PRESETS, PROTECTED, preset_permits
-from tests.strategies import accesses, instants, permits, subjects
+from tek_agents.testing.strategies import accesses, instants, permits, subjects
 
 NOW = "2027-01-31T00:00:00.000000Z"
 READ = Access("fs.read", "fs.read", "$WORKSPACE/a")

@@ -30,7 +30,7 @@ from tek_abi import (
     layer_of,
 )
 from tek_abi.codec import INLINE_LIMIT
-from tests.strategies import positions, texts, values
+from tek_agents.testing.strategies import positions, texts, values
 
 TASK = Task("TASK-001", "a task", "foundation")
 

@@ -9,7 +9,7 @@ from hypothesis import given
 
 from tek_abi import UNLIMITED, Limit, QuantityError, parse_limit
 from tek_abi.quantity import parse_count, parse_duration, parse_size, show_duration, show_size
-from tests.strategies import limits, naturals, texts
+from tek_agents.testing.strategies import limits, naturals, texts
 
 
 @pytest.mark.parametrize(

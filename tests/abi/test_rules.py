@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tek_abi import Access, PatternError, Permit, Subject, parse_rule
 from tek_abi.pattern import canonical_path, parse_url
 from tek_abi.permit import family_of, show_path, show_rule
-from tests.strategies import accesses, texts
+from tek_agents.testing.strategies import accesses, texts
 
 NOW = "2027-01-31T00:00:00.000000Z"
 SOMEONE = Subject("TASK-001", "shell")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tek_abi import Access, PatternError, Permit, Subject
 from tek_abi.pattern import UrlResource, match_url, parse_url, parse_url_pattern
-from tests.strategies import resource_patterns, url_resources
+from tek_agents.testing.strategies import resource_patterns, url_resources
 
 
 @pytest.mark.parametrize(

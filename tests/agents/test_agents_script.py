@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import tek_agents.testing
+import tek_agents.testing.scripting
 from tek_abi import Assignment, Blob, Bound, Budget, Cancelled, Denial, Denied, Ok, TaskReport
 from tek_abi.vocabulary.core import Note, Now
 from tek_abi.vocabulary.fs import Read, Write
@@ -29,7 +29,7 @@ def mismatch(lines: list[tuple[Any, Any]], call: Any) -> str:
 
 
 def test_the_examples_of_the_documentation_hold() -> None:
-    results = doctest.testmod(tek_agents.testing)
+    results = doctest.testmod(tek_agents.testing.scripting)
 
     assert results.attempted > 0
     assert results.failed == 0

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 
 from tek_abi import ExecutionPlan, InvalidInput, Step
+from tek_agents.testing.strategies import plans
 from tek_planner import attach_hooks, plan_from_json, plan_text, plan_to_json, read_hooks
-from tests.strategies import plans
 
 LEGACY = "### G. Execution Queue & Task Hooks\n1. **Queue A — One**\n- Tasks: `TASK-002`, `TASK-001`, `TASK-002`\n"
 

@@ -48,6 +48,7 @@ from tek_kernel import (
     Scopes,
     SideEffect,
 )
+from tests.size import examples
 
 TIMES = [f"2026-01-0{day}T00:00:00.000000Z" for day in range(1, 8)]
 PATHS = st.sampled_from(["$WORKSPACE/a", "$WORKSPACE/a/b", "$WORKSPACE/c", "$WORKSPACE/.git/hooks/x", "$SYSTEM/etc/x"])
@@ -108,7 +109,7 @@ class Storage:
         pass
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.lists(PERMITS, max_size=5),
     st.lists(PERMITS.map(lambda p: attrs.evolve(p, action=("fs.write",))), max_size=2),

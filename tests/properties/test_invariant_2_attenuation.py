@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tek_abi import Access, Caveat, Instant, Permit, Subject
 from tek_abi.policy import preset_permits
-from tests.strategies import accesses, caveats, instants, permits, permits_near, subjects, values
+from tek_agents.testing.strategies import accesses, caveats, instants, permits, permits_near, subjects, values
+from tests.size import examples
 
 
 @attrs.frozen
@@ -36,7 +37,7 @@ def cases(draw: st.DrawFn, count: int = 2) -> Case:
     return Case(access, subject, draw(instants()), draw(st.integers(0, 3)), chosen)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(cases())
 def test_invariant_2_the_attenuated_permit_allows_what_both_allow_and_nothing_else(case: Case) -> None:
     a, b = case.permits
@@ -56,7 +57,7 @@ def test_invariant_2_is_not_held_in_vain_since_the_cases_allow_and_refuse_often(
     assert min(seen.values()) > 30
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(cases(count=4))
 def test_invariant_2_each_link_of_a_chain_allows_no_more_than_the_one_before(case: Case) -> None:
     first, *rest = case.permits
@@ -72,7 +73,7 @@ def nameless(permit: Permit) -> Permit:
     return attrs.evolve(permit, rule="")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(cases(count=3))
 def test_invariant_2_neither_order_nor_grouping_nor_repetition_matters(case: Case) -> None:
     a, b, c = case.permits
@@ -81,7 +82,7 @@ def test_invariant_2_neither_order_nor_grouping_nor_repetition_matters(case: Cas
     assert nameless(a.attenuate(b).attenuate(a).attenuate(b)) == nameless(a.attenuate(b))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(cases(), st.sampled_from(["a", "src/a"]))
 def test_invariant_2_an_exclusion_survives_whatever_is_added(case: Case, path: str) -> None:
     wide = Permit(("fs.*",), ("**",), exclude=(path,))
@@ -99,7 +100,7 @@ def test_invariant_2_the_earlier_expiry_holds(a: Instant | None, b: Instant | No
     assert (first.attenuate(second).mismatch(access, subject, at) is None) == in_force
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(cases(count=1), values(4), st.text(min_size=1))
 def test_invariant_2_an_unknown_caveat_denies_and_cannot_be_lost(case: Case, value: object, name: str) -> None:
     (permit,) = case.permits
@@ -137,7 +138,7 @@ def test_invariant_2_a_signature_does_not_carry_over(a: Permit, b: Permit) -> No
 
 
 @pytest.mark.parametrize("preset", ["read-only", "workspace-write", "unconfined"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(case=cases(count=1))
 def test_invariant_2_a_task_never_gets_more_than_the_presets_permit(preset: str, case: Case) -> None:
     (asked,) = case.permits

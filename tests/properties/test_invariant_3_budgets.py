@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tek_abi import DIMENSIONS, UNLIMITED, Budget, Limit
 from tek_kernel import Account, Busy, Cost, Exhausted, Reservation
+from tests.size import examples
 
 AMOUNT = st.integers(0, 60)
 BUDGET = st.builds(Budget, AMOUNT, AMOUNT, AMOUNT)
@@ -95,5 +96,5 @@ class Accounts(RuleBasedStateMachine):
             assert sum((r.amount for r in self.open), Budget()) == self.accounts[0].reserved
 
 
-Accounts.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Accounts.TestCase.settings = settings(max_examples=examples(150), stateful_step_count=40, deadline=None)
 test_invariant_3_budgets_are_conserved = Accounts.TestCase

@@ -17,9 +17,10 @@ from tek_kernel import LedgerInvalid, ReplayMismatch, policy_digest
 from tests.executor.bench import FREE, RUN_CODEC, Act, Bench, Draw, Look, plan, task
 from tests.executor.scripted_plans import Script, Shuffled, body, plans
 from tests.kernel.test_verify_lies import Bodies, chained
+from tests.size import examples
 
 _GENERATED = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 _Made = tuple[ExecutionPlan, dict[str, Script]]
 

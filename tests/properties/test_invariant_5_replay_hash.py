@@ -22,6 +22,7 @@ from tek_executor import Options
 from tek_kernel import LedgerFile, utc_now
 from tests.executor.bench import BLOBS, Bench, Ran, plan, task, ticking
 from tests.executor.scripted_plans import Script, Shuffled, body, plans
+from tests.size import NIGHTLY, examples
 
 _ROOT = Path(__file__).parents[2]
 
@@ -44,7 +45,7 @@ def _winners(ran: Ran) -> dict[str, Any]:
     return {str(line["position"]): line["value"] for line in decisions if line["subject"] == "race"}
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(plans(), st.integers(0, 2**32 - 1))
 def test_workers_completion_order_and_clock_leave_no_trace(
     made: tuple[ExecutionPlan, dict[str, Script]], seed: int
@@ -64,7 +65,7 @@ def test_workers_completion_order_and_clock_leave_no_trace(
     assert len(hashes) == 1
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(plans(), st.integers(0, 2**32 - 1))
 def test_the_run_directory_leaves_no_trace(made: tuple[ExecutionPlan, dict[str, Script]], seed: int) -> None:
     todo, scripts = made
@@ -100,7 +101,9 @@ for line in sys.stdin:
 """
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(3), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(st.lists(plans(), min_size=3, max_size=6), st.integers(0, 2**32 - 1))
 def test_a_fresh_process_decides_the_same(made: list[tuple[ExecutionPlan, dict[str, Script]]], seed: int) -> None:
     hashes, lines = [], []
@@ -117,16 +120,18 @@ def test_a_fresh_process_decides_the_same(made: list[tuple[ExecutionPlan, dict[s
 
 
 def test_a_thousand_schedules_of_one_plan_give_one_hash() -> None:
+    """With gathers, races, retries and denials; ten thousand of them at night."""
     several = ["gather", [["look", "a"], ["act", "b"], ["look", "forbidden"], ["glance", "a"]]]
-    todo = plan(task(1), task(2), task(3, "TASK-001"))
+    raced = ["race", 1, [["look", "hold"], ["act", "b"]]]
+    todo = plan(task(1), task(2, retries=1), task(3, "TASK-001"))
     scripts: dict[str, Script] = {
-        "TASK-001": several,
-        "TASK-002": ["seq", [several, ["act", "b"]]],
+        "TASK-001": ["seq", [raced, several]],
+        "TASK-002": ["seq", [several, ["look", "fail"]]],
         "TASK-003": several,
     }
     hashes, orders = set(), set()
-    for seed in range(1000):
-        options = Options(workers=1 + seed % 8)
+    for seed in range(10_000 if NIGHTLY else 1000):
+        options = Options(workers=1 + seed % 8, backoff=1)
         ran = Bench(todo, body(scripts), act=Shuffled(seed), options=options, group=seed % 2 > 0).run()
         hashes.add(ran.replay_hash)
         orders.add(_order(ran))

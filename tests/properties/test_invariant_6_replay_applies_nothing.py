@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tek_abi import Assignment, Gather, Race, TaskReport
 from tek_kernel import redrive
 from tests.kernel.ledger_world import Agent, Ended, Get, Host, Put, Untouchable, Wait, plan_of, pure_registry, run
+from tests.size import examples
 
 KEYS = st.sampled_from(["free/a", "free/b", "locked"])
 ONE = st.builds(Get, KEYS) | st.builds(Put, KEYS, st.text(max_size=5))
@@ -36,7 +37,7 @@ def scripted(steps: list[tuple[Any, bool]]) -> Agent:
     return agent
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(SCRIPT, min_size=1, max_size=3), st.integers(4, 6))
 def test_a_redriven_run_applies_nothing(scripts: list[list[tuple[Any, bool]]], workers: int) -> None:
     # A race's waiting loser holds a worker until the race is won: there are more workers than tasks.

@@ -17,6 +17,7 @@ from markdown_it import MarkdownIt
 
 from tek_abi import ExecutionPlan, layer_of
 from tek_planner import plan_bytes, plan_text
+from tests.size import examples
 
 SHELLS = {"sh": ("sh", "-eu", "-c"), "bash": ("bash", "-euo", "pipefail", "-c")}
 
@@ -210,7 +211,7 @@ def planned(plan: ExecutionPlan) -> list[tuple[str, list[tuple[str, ...]]]]:
     return [(task.id, [step.argv for step in task.steps]) for _, task in plan.tasks()]
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1500), deadline=None)
 @given(DOCUMENTS)
 @example("## Queue A — One\n### `TASK-001` First\n\n<b>inline</b> text\n## Notes\n```sh\necho x\n```")
 @example("`TASK-007` text\necho x\n===")
@@ -298,7 +299,7 @@ LEGACY = st.tuples(st.lists(LEGACY_LINES, max_size=25), st.sampled_from(["\n", "
 )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1500), deadline=None)
 @given(LEGACY)
 def test_invariant_8_legacy_files_give_the_legacy_plan(text: str) -> None:
     result = plan_text(text)
@@ -313,7 +314,7 @@ def test_invariant_8_legacy_files_give_the_legacy_plan(text: str) -> None:
         assert count == "" or (int(count) >= 2 and name in ids)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.text(max_size=400) | st.binary(max_size=400))
 def test_invariant_8_any_text_gives_a_plan_or_diagnostics(data: str | bytes) -> None:
     result = plan_text(data) if isinstance(data, str) else plan_bytes(data)

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 import tek_abi
 from tek_abi import CODEC, Blob, Codec, DecodeError, MemoryBlobs, Outcome, Position, Request, Trap
 from tek_abi.vocabulary import core, fs, net, proc
-from tests.strategies import ENCODABLE, json_values, outcomes
+from tek_agents.testing.strategies import ENCODABLE, json_values, outcomes
+from tests.size import examples
 
 Place: TypeAlias = tuple[str | int, ...]
 
 quick = settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 each_type = pytest.mark.parametrize("kind", ENCODABLE, ids=lambda kind: f"{kind.__module__[8:]}.{kind.__name__}")
 
@@ -101,7 +102,7 @@ def test_invariant_9_what_is_encoded_decodes_to_the_same(kind: type[Any], data: 
     assert orjson.dumps(CODEC.encode(decoded)) == orjson.dumps(encoded)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(outcomes())
 def test_invariant_9_an_outcome_keeps_its_kind(outcome: Outcome) -> None:
     kind: Any = Outcome
@@ -164,7 +165,7 @@ def test_invariant_9_a_missing_field_is_refused(kind: type[Any], data: st.DataOb
 
 
 @each_type
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(junk=json_values())
 def test_invariant_9_any_json_decodes_or_is_refused_with_one_error(kind: type[Any], junk: object) -> None:
     try:

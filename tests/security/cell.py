@@ -10,10 +10,12 @@ import importlib
 import os
 import pickle
 import shutil
+import socket
 import struct
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -21,9 +23,10 @@ from typing import Any, BinaryIO
 
 import attrs
 
-from tek_abi import Budget, MemoryBlobs, Permit, TekError, preset_permits
+from tek_abi import Access, Budget, MemoryBlobs, Permit, Subject, TekError, preset_permits
 from tek_abi.policy import PROTECTED
 from tek_abi.vocabulary.proc import Exec
+from tek_effects_net import Proxy
 from tek_effects_proc import LEVELS as ALL_LEVELS
 from tek_effects_proc import Sandbox, SandboxUnavailable, open_sandbox, process_effects
 from tek_effects_proc.levels import Bwrap, find_bwrap
@@ -33,6 +36,7 @@ from tek_kernel.effect import Cancel, Context, Effect, Held
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NOBODY = 65534
+_SUBJECT, _AT = Subject("TASK-001", "shell"), "2026-01-01T00:00:00.000000Z"
 SET_ID = "bwrap set-id"
 """The level bwrap where user namespaces are refused and bubblewrap is a set-user-id program."""
 
@@ -49,22 +53,31 @@ def preset() -> Held:
     return Held(reads, writes, (), PROTECTED)
 
 
-def granting(reads: tuple[str, ...] = (), writes: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> Held:
+def granting(
+    reads: tuple[str, ...] = (),
+    writes: tuple[str, ...] = (),
+    exclude: tuple[str, ...] = (),
+    net: tuple[str, ...] = (),
+) -> Held:
     """Return permits for these patterns, and to read the system."""
     system = tuple(p for p in preset().reads if p.resource[0].startswith("$SYSTEM"))
     read = tuple(Permit(("fs.read",), (pattern,), exclude=exclude) for pattern in reads)
     write = tuple(Permit(("fs.write",), (pattern,), exclude=exclude) for pattern in writes)
-    return Held((*system, *read), write, (), PROTECTED)
+    reach = tuple(Permit(("net.http",), (pattern,)) for pattern in net)
+    return Held((*system, *read), write, reach, PROTECTED)
 
 
 @attrs.frozen
 class Result:
-    """How a command ended; ``error`` is the effect's, in words, where it had none of its own."""
+    """How a command ended; ``error`` is the effect's, in words, where it had none of its own. ``connections`` is what
+    its proxy has seen.
+    """
 
     code: int | None
     out: str
     err: str
     error: str = ""
+    connections: Any = None
 
 
 @attrs.frozen
@@ -197,22 +210,33 @@ def _serve(way: str) -> None:
     _send(answers, "")
     environ = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/home/op", "API_KEY": "not for children"}
     while isinstance(job := _receive(sys.stdin.buffer), Job):
-        (effect,) = process_effects(job.workspace, environ, sandbox if job.confined else None)
+        (effect,) = process_effects(job.workspace, environ, sandbox if job.confined else None, _misled)
         with ThreadPoolExecutor(job.at_once) as pool:
             results = list(pool.map(lambda _, effect=effect, job=job: carry_out(effect, job), range(job.times)))
         _send(answers, next((result for result in results if result.code != 0), results[0]))
     sandbox.close()
 
 
+def _misled(listener: socket.socket, context: Context, take: Callable[[int], int]) -> Proxy:
+    """Serve a command's listener, with a resolver for which every name leads to this machine."""
+    return Proxy(listener, context, take, lambda host, port: ["127.0.0.1"])
+
+
 def carry_out(effect: Effect[Any], job: Job) -> Result:
     """Run a command by its effect."""
-    context = Context(job.limits, (), Cancel(), MemoryBlobs(), "key", held=lambda: job.held)
+
+    def covering(access: Access) -> tuple[Permit, ...]:
+        return tuple(permit for permit in job.held.net if permit.mismatch(access, _SUBJECT, _AT) is None)
+
+    context = Context(job.limits, (), Cancel(), MemoryBlobs(), "key", covering=covering, held=lambda: job.held)
     try:
-        exit_ = effect.apply(Exec(job.argv), context).value
+        applied = effect.apply(Exec(job.argv), context)
     except TekError as error:
         return Result(None, "", "", f"{type(error).__name__}: {error}")
+    exit_, seen = applied.value, applied.obs
     out, err = (stream.read().decode(errors="replace") for stream in (exit_.stdout, exit_.stderr))
-    return Result(exit_.code if exit_.signal is None else -exit_.signal, out, err)
+    connections = seen.get("connections") if isinstance(seen, dict) else None
+    return Result(exit_.code if exit_.signal is None else -exit_.signal, out, err, connections=connections)
 
 
 if __name__ == "__main__":

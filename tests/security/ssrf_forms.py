@@ -51,3 +51,21 @@ HOSTS = {
 """Hosts by what they are an instance of. A form that is no host must be refused as such."""
 
 SCHEMES = ("file:///etc/passwd", "gopher://127.0.0.1:70/", "ftp://127.0.0.1/", "ws://127.0.0.1/", "//127.0.0.1/", "")
+
+SMUGGLED = {
+    "another host header": "CONNECT 127.0.0.1:PORT HTTP/1.1\r\nhost: allowed.example:80\r\n\r\n",
+    "a URL": "GET http://127.0.0.1:PORT/ HTTP/1.1\r\nhost: allowed.example\r\n\r\n",
+    "a path with a host": "GET / HTTP/1.1\r\nhost: 127.0.0.1:PORT\r\n\r\n",
+    "a second request": "CONNECT allowed.example:80 HTTP/1.1\r\n\r\nCONNECT 127.0.0.1:PORT HTTP/1.1\r\n\r\n",
+    "a body that is a request": "CONNECT allowed.example:80 HTTP/1.1\r\ncontent-length: 40\r\n\r\n"
+    "CONNECT 127.0.0.1:PORT HTTP/1.1\r\n\r\n",
+    "a chunked body": "CONNECT allowed.example:80 HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a folded line": "CONNECT allowed.example:80 HTTP/1.1\r\nhost: x\r\n CONNECT 127.0.0.1:PORT HTTP/1.1\r\n\r\n",
+    "a blank before the colon": "CONNECT allowed.example:80 HTTP/1.1\r\nhost : 127.0.0.1\r\n\r\n",
+    "bare line feeds": "CONNECT allowed.example:80 HTTP/1.1\nCONNECT 127.0.0.1:PORT HTTP/1.1\n\n\r\n\r\n",
+    "a bare carriage return": "CONNECT allowed.example:80 HTTP/1.1\rCONNECT 127.0.0.1:PORT HTTP/1.1\r\n\r\n",
+    "two targets": "CONNECT allowed.example:80 127.0.0.1:PORT HTTP/1.1\r\n\r\n",
+    "no version": "CONNECT 127.0.0.1:PORT\r\n\r\n",
+    "SOCKS": "\x05\x01\x00\x01\x7f\x00\x00\x01\r\n\r\n",
+}
+"""Requests to a proxy that two readers could take for different ones; PORT is that of somebody inside."""

@@ -10,11 +10,15 @@ from typing import Any
 
 import pytest
 
+from tests.effects_net.pki import make_pki
 from tests.effects_net.servers import OK, Server, Talk, says
 from tests.integration.cli import plan, tek
 
 THROUGH = """
 import http.client, os, sys, urllib.parse
+names = ("http_proxy", "https_proxy", "all_proxy")
+print("PROXIES", {os.environ.get(name) for lower in names for name in (lower, lower.upper())})
+print("EXCEPT", {os.environ.get(name) for name in ("no_proxy", "NO_PROXY")})
 proxy = urllib.parse.urlsplit(os.environ["https_proxy"])
 host, port = sys.argv[1], int(sys.argv[2])
 connection = http.client.HTTPConnection(proxy.hostname, proxy.port, timeout=20)
@@ -96,9 +100,30 @@ def test_a_command_reaches_what_its_permits_name_and_its_bytes_are_counted(
         tmp_path, THROUGH, "127.0.0.1", server.port, allow=f"net.http:* http://127.0.0.1:{server.port}/**"
     )
     assert (code, "ANSWER 2" in out) == (0, True), out
+    assert "PROXIES {'http://127.0.0.1:3128'}" in out
+    assert "EXCEPT {''}" in out
     (tunnel,) = outcome["obs"]["connections"]
     assert (tunnel["to"], tunnel["verdict"], tunnel["received"]) == (f"127.0.0.1:{server.port}", "open", len(OK))
     assert outcome["usage"]["io"] >= tunnel["sent"] + tunnel["received"] + len("ANSWER 2\n")
+
+
+def test_tls_through_a_tunnel_is_between_the_command_and_the_server(tmp_path: Path) -> None:
+    pki = make_pki(tmp_path)
+    server = Server(says(OK), tls=pki.server)
+    script = f"""
+    import http.client, ssl, sys
+    authority = {Path(pki.ca_file).read_text()!r}
+    connection = http.client.HTTPSConnection("127.0.0.1", 3128, context=ssl.create_default_context(cadata=authority))
+    connection.set_tunnel("127.0.0.1", int(sys.argv[1]))
+    connection.request("GET", "/")
+    print("ANSWER", connection.getresponse().read().decode())
+    """
+    try:
+        code, out, _ = _run(tmp_path, script, server.port, allow=f"net.http:* https://127.0.0.1:{server.port}/**")
+    finally:
+        server.stop()
+    assert (code, "ANSWER ok" in out) == (0, True), out
+    assert server.asked[0].startswith(b"GET / HTTP/1.1")
 
 
 def test_a_command_is_refused_all_else_and_told_what_would_grant_it(
@@ -133,6 +158,18 @@ def test_without_a_permit_for_the_network_there_is_not_even_a_listener(tmp_path:
     assert "PROXY None" in out
     assert "HELD" in out
     assert "connections" not in outcome["obs"]
+
+
+def test_a_command_that_fails_for_what_it_made_is_charged_for_its_tunnels_too(
+    tmp_path: Path, serve: Callable[[Talk], Server]
+) -> None:
+    server = serve(says(OK))
+    script = THROUGH + 'os.makedirs("sub/.git/hooks")\n'
+    allow = f"net.http:* http://127.0.0.1:{server.port}/**"
+    code, _, outcome = _run(tmp_path, script, "127.0.0.1", server.port, allow=allow)
+    assert (code, outcome["outcome"]["error"]["code"]) == (1, "escapes")
+    (tunnel,) = outcome["obs"]["connections"]
+    assert outcome["usage"]["io"] >= tunnel["sent"] + tunnel["received"] > 0
 
 
 def test_a_tunnel_past_the_budget_ends_the_command(tmp_path: Path, serve: Callable[[Talk], Server]) -> None:

@@ -10,8 +10,8 @@ from hypothesis.strategies import SearchStrategy
 
 from tek_abi import Request
 from tek_abi.vocabulary import core, fs, net, proc
-from tests.strategies_authority import VARIABLES
-from tests.strategies_values import MAX_INTEGER, Some, blobs, naturals, once, texts, tuples_of
+from tek_agents.testing.strategies.authority import VARIABLES
+from tek_agents.testing.strategies.values import MAX_INTEGER, Some, blobs, naturals, once, texts, tuples_of
 
 
 @once

@@ -10,7 +10,7 @@ from hypothesis.strategies import SearchStrategy
 
 from tek_abi import Access, Caveat, Mismatch, Permit, Subject
 from tek_abi.pattern import UrlPattern, UrlResource, parse_url, parse_url_pattern
-from tests.strategies_values import (
+from tek_agents.testing.strategies.values import (
     agents,
     digests,
     instants,
@@ -33,7 +33,7 @@ FAMILY_ACTIONS: Final = {
 }
 _NAMES: Final = ("src", "a", "b", "ab", ".git", "config", "README.md")
 _WORDS: Final = ("status", "log", "-n", "1", "--all", "")
-_PROGRAMS: Final = ("git", "python3", "/usr/bin/git", "/usr/bin/python3", "./git", "tools/git", "/tmp/git")
+_PROGRAMS: Final = ("git", "python3", "/usr/bin/git", "/usr/bin/python3", "./git", "tools/git", "/opt/git")
 _HOSTS: Final = ("example.org", "www.example.org", "evilexample.org", "127.0.0.1", "[::1]")
 VARIABLES: Final = ("PATH", "HOME", "LANG", "LC_ALL")
 

@@ -1,7 +1,7 @@
 """Run an agent against a script of requests and outcomes: no kernel, no files, no processes, no clock.
 
 >>> from tek_agents import TaskReport, fs, proc
->>> from tek_agents.testing import exited, script
+>>> from tek_agents.testing import exited, improvise, script
 >>> from tek_abi.vocabulary.fs import Read
 >>> from tek_abi.vocabulary.proc import Exec
 
@@ -25,7 +25,7 @@ A script that the agent does not follow says where they part:
 ... ]).run(Greeter())
 Traceback (most recent call last):
     ...
-tek_agents.testing.ScriptMismatch: the agent does not follow its script
+tek_agents.testing.scripting.ScriptMismatch: the agent does not follow its script
   1. fs.read(path='name.txt') -> 3 bytes
 expected: proc.exec(argv=('echo', 'hello Ada'), cwd='.', env=(), timeout=None)
 actual:   proc.exec(argv=('echo', 'hello Bob'), cwd='.', env=(), timeout=None)
@@ -34,7 +34,7 @@ actual:   proc.exec(argv=('echo', 'hello Bob'), cwd='.', env=(), timeout=None)
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -62,8 +62,6 @@ from tek_abi import (
 from tek_abi.vocabulary.proc import Exit
 from tek_agents.agent import Agent
 from tek_agents.errors import TaskCancelled, exception_for
-
-__all__ = ["Script", "ScriptMismatch", "exited", "script", "task"]
 
 
 class ScriptMismatch(AssertionError):
@@ -115,6 +113,36 @@ class Script:
         if run.drive.error is not None:
             raise run.drive.error
         return run.drive.result
+
+
+def improvise(
+    subject: Agent | Coroutine[Any, Any, Any],
+    answer: Callable[[Request[Any]], Any],
+    assignment: Assignment | None = None,
+) -> Any:
+    """Run an agent where ``answer`` says what comes of each request, in any form that a script takes.
+
+    Of requests that are open at the same time the first in the order of the source is answered first. Returns what
+    the agent returns and raises what it raises.
+
+    >>> async def name():
+    ...     return await fs.read_text("name.txt")
+    >>> improvise(name(), lambda request: b"Ada")
+    'Ada'
+    """
+    assignment = assignment or task()
+    coroutine = subject if isinstance(subject, Coroutine) else subject.run(assignment)
+    run = _Run(Drive(coroutine, assignment.progress))
+    try:
+        run.note_losers(run.drive.start())
+        while not run.drive.finished:
+            path, bound = min(run.drive.pending.items(), key=lambda item: item[0])
+            run.note_losers(run.settle(path, bound.request, answer(bound.request)))
+    finally:
+        run.drive.close()
+    if run.drive.error is not None:
+        raise run.drive.error
+    return run.drive.result
 
 
 @attrs.define

@@ -34,7 +34,7 @@ from tek_abi import (
     TaskResult,
     TaskStarted,
 )
-from tests.strategies_values import (
+from tek_agents.testing.strategies.values import (
     Some,
     agents,
     budgets,
