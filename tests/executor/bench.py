@@ -28,16 +28,19 @@ from tek_abi import (
     RunClosed,
     RunOpened,
     RunPaused,
+    RunResumed,
     RunSummary,
     Task,
     TaskReport,
 )
 from tek_agents.registry import AgentRegistry, LoadedAgent
 from tek_executor import Host, Options, RunEnd, Scheduler, Watcher
+from tek_executor.resume import Answer, Resumption
 from tek_kernel import (
     Applied,
     Authority,
     Broker,
+    Checker,
     Context,
     Cost,
     Decider,
@@ -47,6 +50,7 @@ from tek_kernel import (
     EffectError,
     GroupCommit,
     Ledger,
+    Redrive,
     Registry,
     ReplayHash,
     Scopes,
@@ -56,6 +60,7 @@ from tek_kernel import (
     Verification,
     plan_digest,
     policy_digest,
+    read_lines,
     redrive,
     utc_now,
     verify,
@@ -127,6 +132,9 @@ class _Scripted(Effect[Any]):
 
     def apply(self, request: Any, context: Context) -> Applied:
         return Applied(self._act(request.name, context), Budget(io=self.used(request)))
+
+    def presumed(self, request: Any) -> str:
+        return str(request.name)
 
     def used(self, request: Any) -> int:
         """Return the bytes that a request moves."""
@@ -361,6 +369,46 @@ class Bench:
         data = bytes(self.storage.data)
         self._replay(data, codec, replay_hash.hex(), end)
         return Ran(end, data, replay_hash.hex(), started)
+
+    def resume(
+        self, data: bytes, answer: Answer = "", by_task: Mapping[str, Answer] | None = None, keep: bool = False
+    ) -> Ran:
+        """Go on with what is left of a run; check the whole ledger as ``run`` does. ``keep``: write to ``storage``."""
+        codec, storage = RUN_CODEC, self.storage
+        if not keep:
+            storage.data += data
+        checker = Checker(codec)
+        driver = Redrive(checker, codec, self._host(), lambda _: effects(self.act))
+        lines = list(read_lines(io.BytesIO(data), codec))
+        for line in lines:
+            checker.take(line)
+            driver.take(line)
+        sink = DirectSink(storage)
+        sink.synced = len(lines) - 1
+        ledger = Ledger(sink, self.clock, codec, len(lines), lines[-1].hash, lines[-1].at)
+        ledger.append(RunResumed((), "none", ledger.head))
+        driver.resume()
+        scopes, decider = driver.prepared()
+        started: list[str] = []
+        watcher = Watcher(lambda task, agent: started.append(task.id))
+        replay_hash = checker.replay_hash
+        broker = Broker(decider, ledger, codec, BLOBS)
+        self.scheduler = Scheduler(
+            self.plan, scopes, broker, ledger, self._host(), replay_hash, self._agent_of, self.options, watcher
+        )
+        self.scheduler.adopt(
+            Resumption(driver, checker, codec, {**({"": answer} if answer else {}), **(by_task or {})})
+        )
+        end = self.scheduler.run()
+        counts = RunSummary.count(end.statuses.values())
+        reason = "interrupted" if end.interrupted else "in doubt" if end.in_doubt else ""
+        ledger.append(RunPaused(reason, counts) if reason else RunClosed(counts.status, counts, replay_hash.hex()))
+        ledger.close()
+        whole = bytes(storage.data)
+        redriven = self.redrive(whole)
+        assert redriven == verify(io.BytesIO(whole), codec)
+        assert redriven.state == ("paused" if reason else "closed")
+        return Ran(end, whole, replay_hash.hex(), started)
 
     def redrive(self, ledger: bytes, codec: Codec = RUN_CODEC) -> Verification:
         """Drive this bench's agents again over any ledger. Raises ``LedgerInvalid`` or ``ReplayMismatch``."""

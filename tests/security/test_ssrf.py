@@ -289,6 +289,7 @@ class TestFromInside:
         to = f"127.0.0.1:{world.port}"
         (world.workspace / "free").chmod(0o777)
         with closing(Cell(world.cell.level)) as other:
+            assert not other.unavailable, other.unavailable
             held = granting(reads=("**",), writes=("free/**",), net=(f"* http://{to}/**",))
             command = ("/usr/bin/python3", "-c", _WHILE.format(to=to))
             results: list[Result] = []

@@ -6,6 +6,7 @@ must happen once waits for somebody's word.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 import attrs
@@ -21,14 +22,20 @@ Answer: TypeAlias = Literal["", "retry", "done", "fail"]
 class Resumption:
     """A run as its ledger left it: ``redrive`` and ``checker`` have taken all of its lines.
 
-    ``halted`` says why no further task starts, where a ceiling was reached.
+    ``answers`` are by task, that of ``""`` for all others; ``halted`` says why no further task starts, where a ceiling
+    was reached.
     """
 
     redrive: Redrive
     checker: Checker
     codec: Codec
-    answer: Answer = ""
+    answers: Mapping[str, Answer] = attrs.field(factory=dict)
     halted: str = ""
+
+    def answer(self, task: Task) -> Answer:
+        """Return what was said about a task's requests in doubt."""
+        names = (task.id, task.id.partition("#")[0], "")
+        return next((self.answers[name] for name in names if name in self.answers), "")
 
     @property
     def ended(self) -> dict[str, tuple[TaskStatus, str]]:
@@ -83,7 +90,7 @@ def answered(admitted: Admitted, task: Task, left: Resumption) -> Fate:
     """Say what becomes of a request that must happen once, by the task's word or the user's."""
     if task.idempotent:
         return Again()
-    match left.answer:
+    match left.answer(task):
         case "retry":
             return Again(answered=True)
         case "done":

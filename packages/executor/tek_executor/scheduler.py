@@ -198,7 +198,7 @@ class Scheduler:
         admitted = {path: (one, asked) for path, (one, asked) in driven.open.items() if isinstance(one, Admitted)}
         fates = {path: fate_of(one, driven, path, work.task, left) for path, (one, _) in admitted.items()}
         doubtful = driven.doubtful if not work.task.idempotent else set[Path]()
-        if any(isinstance(fate, InDoubt) for fate in fates.values()) or (doubtful and not left.answer):
+        if any(isinstance(fate, InDoubt) for fate in fates.values()) or (doubtful and not left.answer(work.task)):
             self._in_doubt.add(work.task.id)
             driven.drive.close()
             return
@@ -213,8 +213,8 @@ class Scheduler:
         for path, asked in sorted(driven.waiting.items(), key=lambda item: item[0]) if not attempt.stopped else ():
             known = None
             if path in doubtful:
-                self._ledger.append(Decision(attempt.position(path), "in-doubt", left.answer))
-                if left.answer != "retry":
+                self._ledger.append(Decision(attempt.position(path), "in-doubt", left.answer(work.task)))
+                if left.answer(work.task) != "retry":
                     known = partial(said, task=work.task, left=left)
             self._pipeline.request(attempt, asked.asked, asked.share, known)
         while driven.due and attempt in self._active:
@@ -226,7 +226,7 @@ class Scheduler:
 
     def _decide(self, attempt: Attempt, path: Path, fate: Fate, flight: Flight, left: Resumption) -> None:
         if isinstance(fate, Again | Known) and fate.answered:
-            self._ledger.append(Decision(attempt.position(path), "in-doubt", left.answer))
+            self._ledger.append(Decision(attempt.position(path), "in-doubt", left.answer(attempt.work.task)))
         if isinstance(fate, Known):
             self._pipeline.conclude(flight, fate.result)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import attrs
@@ -88,7 +88,7 @@ class Left:
         return kept
 
 
-def open_left(directory: Path, registry: Callable[[Checker], Registry], answer: Answer) -> Left:
+def open_left(directory: Path, registry: Callable[[Checker], Registry], answers: Mapping[str, Answer]) -> Left:
     """Read a run directory, hold its ledger, and drive its agents to where they stood.
 
     Raises ``UnreadableInput``, ``LedgerBusy``, ``NothingToResume``, ``LedgerInvalid`` and ``ReplayMismatch``.
@@ -98,13 +98,15 @@ def open_left(directory: Path, registry: Callable[[Checker], Registry], answer: 
     except FileNotFoundError:
         raise UnreadableInput(str(directory), "holds no run: there is no ledger.jsonl") from None
     try:
-        return _read(directory, file, registry, answer)
+        return _read(directory, file, registry, answers)
     except BaseException:
         file.close()
         raise
 
 
-def _read(directory: Path, file: LedgerFile, registry: Callable[[Checker], Registry], answer: Answer) -> Left:
+def _read(
+    directory: Path, file: LedgerFile, registry: Callable[[Checker], Registry], answers: Mapping[str, Answer]
+) -> Left:
     data = file.read()
     tail = find_tail(data)
     blobs = DiskBlobs(directory / BLOBS)
@@ -124,7 +126,7 @@ def _read(directory: Path, file: LedgerFile, registry: Callable[[Checker], Regis
         raise NothingToResume(str(directory), "the run was cut off before it began; run the plan again")
     if isinstance(last.entry, RunClosed):
         raise NothingToResume(str(directory), "the run is finished; there is nothing to resume")
-    resumption = Resumption(redrive, checker, codec, answer, halted)
+    resumption = Resumption(redrive, checker, codec, answers, halted)
     return Left(directory, file, blobs, resumption, tail, entries, last.hash, last.at)
 
 

@@ -159,8 +159,9 @@ def carry_out(setting: Setting, weather: Weather, way: Way, lines: int | None = 
     return ran
 
 
-def go_on(crashed: Ran, answer: Answer = "") -> Ran:
-    """Resume a run where it was cut off, in the world as it was left. ``answer`` is about what is in doubt.
+def go_on(crashed: Ran, answers: Mapping[str, Answer]) -> Ran:
+    """Resume a run where it was cut off, in the world as it was left. ``answers`` say by task what became of
+    what is in doubt.
 
     Raises ``ReplayMismatch`` where its agents do not come to where they stood.
     """
@@ -176,7 +177,7 @@ def go_on(crashed: Ran, answer: Answer = "") -> Ran:
     ledger.append(RunResumed((), "none", last.hash))
     driven.resume()
     halts = (str(decision.value) for decision in ran.ledger.of(Decision) if decision.subject == "ceiling")
-    left = Resumption(driven, checker, codec, answer, next(halts, ""))
+    left = Resumption(driven, checker, codec, answers, next(halts, ""))
     way.schedule(ran, ledger, *driven.prepared(), checker.replay_hash, left)
     return ran
 

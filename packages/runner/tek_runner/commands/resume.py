@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 
 import attrs
 import click
@@ -25,6 +26,19 @@ from tek_runner.session import OFF, Session, agent_of, needs_sandbox
 from tek_runner.signing import signing_key
 from tek_runner.unchanged import changes
 
+_WORDS: Final[dict[str, Answer]] = {"retry": "retry", "done": "done", "fail": "fail"}
+
+
+class _Answers(click.ParamType[tuple[str, Answer]]):
+    name = "[TASK=]retry|done|fail"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Answer]:
+        task, _, word = str(value).rpartition("=")
+        answer = _WORDS.get(word)
+        if answer is None:
+            self.fail(f"{word!r} is no answer; write retry, done or fail, or TASK-001=retry", param, ctx)
+        return task, answer
+
 
 @click.command(
     epilog=examples(
@@ -32,6 +46,7 @@ from tek_runner.unchanged import changes
         tek-runner resume last
         tek-runner resume runs/20260131_101500Z
         tek-runner resume last --in-doubt=retry
+        tek-runner resume last --in-doubt=TASK-003=done --in-doubt=retry
         """
     )
 )
@@ -39,9 +54,10 @@ from tek_runner.unchanged import changes
 @click.option(
     "--in-doubt",
     "in_doubt",
-    type=click.Choice(["retry", "done", "fail"]),
-    help="What to do about requests of which nobody knows whether they happened: do them again, take them for done, "
-    "or for failed. The answer is recorded.",
+    type=_Answers(),
+    multiple=True,
+    help="What to do about requests of which nobody knows whether they happened: do them again (retry), take them for "
+    "done, or for failed (fail). TASK=ANSWER answers for one task. Repeatable; the answers are recorded.",
 )
 @click.option("--workers", type=click.IntRange(1, 256), default=4, show_default=True, help="Tasks under way at once.")
 @click.option(
@@ -49,7 +65,9 @@ from tek_runner.unchanged import changes
 )
 @click.option("--fail-fast", is_flag=True, help="Start no further task once one has failed or was denied.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end, and nothing else.")
-def command(run: str, in_doubt: Answer | None, workers: int, sandbox: str, fail_fast: bool, as_json: bool) -> int:
+def command(
+    run: str, in_doubt: tuple[tuple[str, Answer], ...], workers: int, sandbox: str, fail_fast: bool, as_json: bool
+) -> int:
     """Go on with RUN: a run's directory, its ledger, or last.
 
     What is on record is not done again. A torn end is cut and kept beside the ledger. A request that was cut off is
@@ -63,7 +81,7 @@ def command(run: str, in_doubt: Answer | None, workers: int, sandbox: str, fail_
     def registry(checker: Checker) -> Registry:
         return _registry(checker, sandbox, opened)
 
-    left = open_left(directory, registry, in_doubt or "")
+    left = open_left(directory, registry, dict(in_doubt))
     try:
         return _resume(left, opened, Options(workers, fail_fast), sandbox, as_json)
     finally:

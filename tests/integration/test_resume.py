@@ -1,0 +1,222 @@
+"""A real run, killed at any moment, comes to the same replay hash: nothing is done twice, nothing recorded is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.cli import TEK_RUNNER, Answer, plan, tek
+
+KILLS = int(os.environ.get("TEK_KILLS", "10"))
+"""How often a run is killed at a random moment; the nightly size is 500."""
+
+STEPS = 4
+_APPEND = "sh -c 'echo {word} >>count; sleep 0.0{pause}'"
+_PLAN = (
+    "## Queue A — Once\n\n### `TASK-001` Count\n\n```argv\n"
+    + "\n".join(_APPEND.format(word=f"once-{n}", pause=n) for n in range(STEPS))
+    + "\n```\n\n## Queue B — Again\n\n### `TASK-002` Repeat\n\n- Idempotent: yes\n\n```argv\n"
+    + "\n".join(f"sh -c 'echo {n} >again-{n}; sleep 0.02'" for n in range(STEPS))
+    + "\n```\n\n### `TASK-003` Last\n\n- Needs: A `TASK-002`\n\n```argv\nsh -c 'cat again-*'\n```\n"
+)
+
+
+def _start(cwd: Path, *words: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [TEK_RUNNER, *words],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def _lines(cwd: Path) -> list[dict[str, Any]]:
+    (ledger,) = cwd.glob("runs/*/ledger.jsonl")
+    found = []
+    for line in ledger.read_bytes().splitlines():
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError:
+            break  # torn
+    return found
+
+
+def _done(cwd: Path) -> Counter[str]:
+    path = cwd / "count"
+    return Counter(path.read_text().split()) if path.exists() else Counter()
+
+
+def _recorded(lines: list[dict[str, Any]]) -> tuple[set[str], str]:
+    """Return the counted steps with an outcome on record, and the one that is open."""
+    asked: dict[str, str] = {}
+    ended: set[str] = set()
+    for line in lines:
+        position = str(line.get("position"))
+        if line["kind"] == "effect.intent" and "count" in str(line["envelope"]["args"]):
+            asked[position] = next(f"once-{n}" for n in range(STEPS) if f"once-{n}" in str(line["envelope"]["args"]))
+        elif line["kind"] == "effect.outcome" and position in asked and line["outcome"]["status"] == "ok":
+            ended.add(asked.pop(position))
+    return ended, next(iter(asked.values()), "")
+
+
+def _finish(cwd: Path) -> Answer:
+    """Resume until the run is closed, answering what is in doubt by looking."""
+    answer = tek("resume", "last", "--json", cwd=cwd)
+    if answer.code == 6:
+        _, open_ = _recorded(_lines(cwd))
+        word = "done" if _done(cwd)[open_] else "retry"
+        answer = tek("resume", "last", "--json", f"--in-doubt={word}", cwd=cwd)
+    assert answer.code == 0, answer
+    return answer
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, float]:
+    """The replay hash of a run that nobody touches, and how long it takes."""
+    cwd = tmp_path_factory.mktemp("undisturbed")
+    plan(cwd, _PLAN)
+    begun = time.monotonic()
+    answer = tek("run", "--json", cwd=cwd)
+    assert answer.code == 0, answer
+    return str(answer.json["replay_hash"]), time.monotonic() - begun
+
+
+@pytest.mark.parametrize("kill", range(KILLS))
+def test_killed_at_a_random_moment(tmp_path: Path, undisturbed: tuple[str, float], kill: int) -> None:
+    expected, length = undisturbed
+    plan(tmp_path, _PLAN)
+    moments = random.Random(kill)
+    child = _start(tmp_path, "run")
+    with child:
+        time.sleep(moments.uniform(0.3, 1.0) * length)
+        child.send_signal(signal.SIGKILL)
+    if not list(tmp_path.glob("runs/*/ledger.jsonl")):
+        return  # it had not begun
+    before, _ = _recorded(_lines(tmp_path))
+    done = _done(tmp_path)
+    assert all(done[word] == 1 for word in before), "an outcome is on record of what was not done"
+    if any(line["kind"] == "run.closed" for line in _lines(tmp_path)):
+        return  # it was done before
+    if len(_lines(tmp_path)) < 2:
+        return  # nothing to resume
+
+    answer = _finish(tmp_path)
+
+    assert answer.json["replay_hash"] == expected
+    assert _done(tmp_path) == Counter({f"once-{n}": 1 for n in range(STEPS)})
+    replayed = tek("replay", "last", "--json", cwd=tmp_path)
+    assert (replayed.code, replayed.json["replay_hash"]) == (0, expected)
+
+
+def _interrupted(cwd: Path) -> None:
+    child = _start(cwd, "run")
+    with child:
+        deadline = time.monotonic() + 20
+        while not (cwd / "begun").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        child.send_signal(signal.SIGINT)
+    assert child.returncode == 130
+
+
+_LONG = (
+    "## Queue A — One\n\n### `TASK-001` First\n\n{fields}"
+    "```argv\nsh -c 'echo x >>first'\nsh -c 'echo y >begun; sleep {pause}'\n```\n"
+)
+
+
+def test_an_interrupted_run_goes_on_at_the_step_that_was_cut_off(tmp_path: Path) -> None:
+    plan(tmp_path / "a", _LONG.format(fields="- Idempotent: yes\n\n", pause=1))
+    plan(tmp_path / "b", _LONG.format(fields="- Idempotent: yes\n\n", pause=1))
+    whole = tek("run", "--json", cwd=tmp_path / "a").json["replay_hash"]
+    _interrupted(tmp_path / "b")
+
+    answer = tek("resume", "last", "--json", cwd=tmp_path / "b")
+
+    assert (answer.code, answer.json["replay_hash"]) == (0, whole)
+    assert (tmp_path / "b" / "first").read_text() == "x\n"
+    assert tek("replay", "last", cwd=tmp_path / "b").code == 0
+
+
+def test_what_is_in_doubt_waits_and_says_how_to_answer(tmp_path: Path) -> None:
+    plan(tmp_path, _LONG.format(fields="", pause=2))
+    _interrupted(tmp_path)
+    waiting = tek("resume", "last", cwd=tmp_path)
+    assert waiting.code == 6
+    assert "IN DOUBT TASK-001" in waiting.out
+    assert "--in-doubt=retry|done|fail" in waiting.out
+    wrong = tek("resume", "last", "--in-doubt=maybe", cwd=tmp_path)
+    assert (wrong.code, "write retry, done or fail" in wrong.err) == (2, True)
+    done = tek("resume", "last", "--in-doubt=TASK-001=done", cwd=tmp_path)
+    assert done.code == 0
+    decisions = [line for line in _lines(tmp_path) if line["kind"] == "decision" and line["subject"] == "in-doubt"]
+    assert [line["value"] for line in decisions] == ["done"]
+
+
+class TestRefusals:
+    @pytest.fixture
+    def paused(self, tmp_path: Path) -> Path:
+        plan(tmp_path, _LONG.format(fields="", pause=2), manifest={"preset": "workspace-write"})
+        _interrupted(tmp_path)
+        return tmp_path
+
+    def test_a_changed_plan_is_refused_and_the_difference_shown(self, paused: Path) -> None:
+        plan(paused, _LONG.format(fields="- Timeout: 5m\n\n", pause=2))
+        answer = tek("resume", "last", cwd=paused)
+        assert answer.code == 2
+        assert "the plan has changed" in answer.err
+        assert "TASK-001 differs in timeout" in answer.err
+
+    def test_a_changed_policy_is_refused_and_the_difference_shown(self, paused: Path) -> None:
+        manifest = {"permits": [{"action": "fs.read", "resource": "/opt/x/**"}]}
+        (paused / "config" / "manifest.json").write_text(json.dumps(manifest))
+        answer = tek("resume", "last", cwd=paused)
+        assert answer.code == 2
+        assert "it now grants fs.read:$SYSTEM/opt/x/**" in answer.err
+
+    def test_a_finished_run_is_not_resumed(self, paused: Path) -> None:
+        assert tek("resume", "last", "--in-doubt=done", cwd=paused).code == 0
+        again = tek("resume", "last", cwd=paused)
+        assert (again.code, "nothing to resume" in again.err) == (2, True)
+
+    def test_two_runners_cannot_write_one_ledger(self, paused: Path) -> None:
+        first = _start(paused, "resume", "last", "--in-doubt=retry")
+        with first:
+            deadline = time.monotonic() + 20
+            while not any(line["kind"] == "run.resumed" for line in _lines(paused)):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            second = tek("resume", "last", cwd=paused)
+        assert first.returncode == 0
+        assert (second.code, "another tek-runner is writing" in second.err) == (2, True)
+
+    def test_a_damaged_ledger_is_refused_at_its_line(self, paused: Path) -> None:
+        (ledger,) = paused.glob("runs/*/ledger.jsonl")
+        data = ledger.read_bytes()
+        ledger.write_bytes(data.replace(b"task.started", b"Task.started", 1))
+        before = ledger.read_bytes()
+        answer = tek("resume", "last", cwd=paused)
+        assert answer.code == 4
+        assert ledger.read_bytes() == before
+
+    def test_a_torn_end_is_kept_beside_the_ledger(self, paused: Path) -> None:
+        (ledger,) = paused.glob("runs/*/ledger.jsonl")
+        with ledger.open("ab") as file:
+            file.write(b'{"seq":99,"torn')
+        answer = tek("resume", "last", "--in-doubt=done", cwd=paused)
+        assert answer.code == 0, answer
+        assert (ledger.parent / "recovered-1.bin").read_bytes() == b'{"seq":99,"torn'
+        recovered = next(line for line in _lines(paused) if line["kind"] == "recovered")
+        assert recovered["length"] == 15
+        assert tek("replay", "last", cwd=paused).code == 0
