@@ -220,3 +220,46 @@ class TestRefusals:
         recovered = next(line for line in _lines(paused) if line["kind"] == "recovered")
         assert recovered["length"] == 15
         assert tek("replay", "last", cwd=paused).code == 0
+
+
+def test_run_with_resume_goes_on_with_a_run_that_was_cut_off_and_else_starts_one(tmp_path: Path) -> None:
+    plan(tmp_path, _LONG.format(fields="- Idempotent: yes\n\n", pause=1))
+    _interrupted(tmp_path)
+    answer = tek("run", "--resume", "--json", cwd=tmp_path)
+    assert answer.code == 0
+    assert len(list(tmp_path.glob("runs/*/ledger.jsonl"))) == 1
+    assert tek("run", "--resume", cwd=tmp_path).code == 0
+    assert len(list(tmp_path.glob("runs/*/ledger.jsonl"))) == 2
+
+
+def test_with_durability_process_nothing_waits_for_the_disk(tmp_path: Path) -> None:
+    plan(tmp_path, "## Queue A — One\n\n### `TASK-001` First\n\n```argv\ntrue\n```\n")
+    counts = []
+    for durability in ("process", "full"):
+        calls = tmp_path / f"{durability}.calls"
+        subprocess.run(
+            [
+                "strace",
+                "-f",
+                "-qq",
+                "-e",
+                "trace=fdatasync",
+                "-o",
+                calls,
+                TEK_RUNNER,
+                "run",
+                f"--durability={durability}",
+            ],
+            cwd=tmp_path,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        counts.append(calls.read_text().count("fdatasync("))
+    assert counts[0] == 0
+    assert counts[1] > 0
+    assert _lines_of(tmp_path, 0)[0]["obs"]["durability"] == "process"
+
+
+def _lines_of(cwd: Path, number: int) -> list[dict[str, Any]]:
+    ledger = sorted(cwd.glob("runs/*/ledger.jsonl"))[number]
+    return [json.loads(line) for line in ledger.read_bytes().splitlines()]

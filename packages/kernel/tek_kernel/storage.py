@@ -28,10 +28,12 @@ class LedgerFile:
     """An append-only file with one writer, for as long as it is open.
 
     A new one is created exclusively, so that two runs can never share it; ``resumed`` is one that is there, to go on
-    with. Raises ``OSError``, ``LedgerBusy`` where another process has it.
+    with. Without ``durable`` what is written survives the end of this process, but not that of the machine.
+    Raises ``OSError``, ``LedgerBusy`` where another process has it.
     """
 
-    def __init__(self, path: Path, resumed: bool = False) -> None:
+    def __init__(self, path: Path, resumed: bool = False, durable: bool = True) -> None:
+        self._durable = durable
         flags = os.O_RDWR | os.O_NOFOLLOW if resumed else os.O_WRONLY | os.O_CREAT | os.O_EXCL
         self._fd = os.open(path, flags | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
@@ -60,8 +62,9 @@ class LedgerFile:
             view = view[os.write(self._fd, view) :]
 
     def sync(self) -> None:
-        """Bring what was written to stable storage."""
-        os.fdatasync(self._fd)
+        """Bring what was written to stable storage, unless durability was not asked for."""
+        if self._durable:
+            os.fdatasync(self._fd)
 
     def close(self) -> None:
         """Close the descriptor and let the ledger go. Closing twice is closing once."""
@@ -104,7 +107,8 @@ class DiskBlobs:
     Written to a temporary name, synced, renamed: a blob that has its name is whole. Thread-safe.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, durable: bool = True) -> None:
+        self._durable = durable
         self._root = root / "sha256"
         self._temporary = itertools.count()
         self._known: set[str] = set()
@@ -140,7 +144,8 @@ class DiskBlobs:
                     hasher.update(chunk)
                     size += len(chunk)
                 file.flush()
-                os.fsync(file.fileno())
+                if self._durable:
+                    os.fsync(file.fileno())
             sha256 = hasher.hexdigest()
             self._publish(temporary, self.path(sha256))
         finally:
@@ -151,9 +156,13 @@ class DiskBlobs:
     def _publish(self, temporary: Path, target: Path) -> None:
         if not target.parent.is_dir():
             target.parent.mkdir(exist_ok=True)
-            sync_directory(self._root)
+            self._sync(self._root)
         os.rename(temporary, target)
-        sync_directory(target.parent)
+        self._sync(target.parent)
+
+    def _sync(self, directory: Path) -> None:
+        if self._durable:
+            sync_directory(directory)
 
     def get(self, sha256: str) -> bytes:
         """Return a blob's bytes, checked. Raises ``LookupError`` when it is missing or damaged."""

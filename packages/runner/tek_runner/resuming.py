@@ -88,28 +88,36 @@ class Left:
         return kept
 
 
-def open_left(directory: Path, registry: Callable[[Checker], Registry], answers: Mapping[str, Answer]) -> Left:
+def open_left(
+    directory: Path,
+    registry: Callable[[Checker], Registry],
+    answers: Mapping[str, Answer],
+    durable: bool = True,
+) -> Left:
     """Read a run directory, hold its ledger, and drive its agents to where they stood.
 
     Raises ``UnreadableInput``, ``LedgerBusy``, ``NothingToResume``, ``LedgerInvalid`` and ``ReplayMismatch``.
     """
     try:
-        file = LedgerFile(directory / LEDGER, resumed=True)
+        file = LedgerFile(directory / LEDGER, resumed=True, durable=durable)
     except FileNotFoundError:
         raise UnreadableInput(str(directory), "holds no run: there is no ledger.jsonl") from None
     try:
-        return _read(directory, file, registry, answers)
+        return _read(DiskBlobs(directory / BLOBS, durable), directory, file, registry, answers)
     except BaseException:
         file.close()
         raise
 
 
 def _read(
-    directory: Path, file: LedgerFile, registry: Callable[[Checker], Registry], answers: Mapping[str, Answer]
+    blobs: DiskBlobs,
+    directory: Path,
+    file: LedgerFile,
+    registry: Callable[[Checker], Registry],
+    answers: Mapping[str, Answer],
 ) -> Left:
     data = file.read()
     tail = find_tail(data)
-    blobs = DiskBlobs(directory / BLOBS)
     codec = Codec(blobs)
     checker = Checker(codec)
     redrive = Redrive(checker, codec, Host(AgentRegistry()), registry, _keys)

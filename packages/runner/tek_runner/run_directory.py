@@ -85,6 +85,21 @@ def find_ledger(run: str) -> Path:
     return path / LEDGER if path.is_dir() else path
 
 
+def unfinished(runs: Path) -> Path | None:
+    """Return the newest run of a directory if it can go on, ``None`` if it was finished or there is none."""
+    found = [path for path in runs.glob("*Z*") if (path / LEDGER).is_file()]
+    newest = max(found, key=_order, default=None)
+    if newest is None:
+        return None
+    with open(newest / LEDGER, "rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+        last = file.read().splitlines()[-1:]
+    return None if last and b'"kind":"run.closed"' in last[0] else newest
+
+
+_TAIL = 1 << 16
+
+
 def _last(runs: Path) -> Path:
     found = [path for path in runs.glob("*Z*") if (path / LEDGER).is_file()]
     if not found:

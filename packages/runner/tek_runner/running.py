@@ -5,18 +5,36 @@ from __future__ import annotations
 import shlex
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import attrs
 import orjson
 
 from tek_abi import TaskResult
 from tek_effects_proc import WEAKER
+from tek_kernel import StorageFailed
 from tek_runner.console import Console
 from tek_runner.exits import exit_of
 from tek_runner.prepare import program, shown
 from tek_runner.resuming import Left
 from tek_runner.run_directory import LEDGER
 from tek_runner.session import NO_COMMANDS, OFF, Finished, Session, agent_of, execute
+
+
+class RunStopped(StorageFailed):
+    """Storage gave up while a run was under way. What stands in its ledger is safe."""
+
+    def __init__(self, error: StorageFailed, directory: Path) -> None:
+        super().__init__(error.cause)
+        self.directory = directory
+
+    def __str__(self) -> str:
+        try:
+            lines = (self.directory / LEDGER).read_bytes().count(b"\n")
+        except OSError:
+            lines = 0
+        again = shlex.join([program(), "resume", shown(self.directory)])
+        return f"{super().__str__()}; {lines} lines are on record, and once there is room it goes on with {again}"
 
 
 def run_to_end(session: Session, words: list[str], as_json: bool, left: Left | None = None) -> int:
@@ -38,6 +56,8 @@ def run_to_end(session: Session, words: list[str], as_json: bool, left: Left | N
     console.say(f"tek: {place}, {session.options.workers} at once; {_level(session)}")
     try:
         finished = execute(session, console.started, ended, left)
+    except StorageFailed as error:
+        raise RunStopped(error, session.directory) from error
     finally:
         console.close()
     unended = _unended(session, finished)

@@ -81,6 +81,7 @@ class Session:
     sandbox: Sandbox | None = None
     signer: SigningKey | None = None
     source: Path | None = None
+    durable: bool = True
 
     @property
     def level(self) -> str:
@@ -193,10 +194,10 @@ class _Run:
 
 
 def _begin(session: Session, agents: tuple[tuple[str, str, str], ...], synced: Callable[[], None]) -> _Run:
-    blobs = DiskBlobs(session.directory / BLOBS)
+    blobs = DiskBlobs(session.directory / BLOBS, session.durable)
     codec = Codec(blobs)
     try:
-        file = LedgerFile(session.directory / LEDGER)
+        file = LedgerFile(session.directory / LEDGER, durable=session.durable)
     except OSError as error:
         raise StorageFailed(error) from None
     projection = Projection(session.plan, session.directory, codec, blobs)
@@ -259,6 +260,8 @@ def _opening(
     session: Session, run_id: str, digests: tuple[str, str], codec: Codec, agents: tuple[tuple[str, str, str], ...]
 ) -> Iterator[Entry]:
     obs: dict[str, Value] = {"workspace": str(session.workspace), "workers": session.options.workers}
+    if not session.durable:
+        obs["durability"] = "process"
     for name, path in (("source", session.source), ("config", session.config.directory)):
         if path is not None:
             obs[name] = str(path.resolve())

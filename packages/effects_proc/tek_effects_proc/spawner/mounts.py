@@ -53,12 +53,15 @@ class Root(NamedTuple):
 
 
 class _Held(NamedTuple):
-    """A bind whose tree is open. ``tree`` is a detached mount, ``origin`` the file or directory itself."""
+    """A bind whose tree is open. ``tree`` is a detached mount, ``origin`` the file or directory itself; ``inner`` is one
+    that stands beneath a bind because the host has mounted it there.
+    """
 
     bind: Bind
     tree: int
     origin: int
     is_dir: bool
+    inner: bool = False
 
 
 class Stock(NamedTuple):
@@ -201,7 +204,7 @@ def _open(bind: Bind, userns: int, points: Sequence[str]) -> Iterator[_Held]:
             continue
         below = system.open_path(path)
         inner_dir = stat.S_ISDIR(os.fstat(below).st_mode)
-        yield _Held(bind._replace(path=path), _mapped(below, attributes, userns), below, inner_dir)
+        yield _Held(bind._replace(path=path), _mapped(below, attributes, userns), below, inner_dir, inner=True)
 
 
 def _mapped(fd: int, attributes: int, userns: int) -> int:
@@ -259,7 +262,8 @@ def _attach(tree: _Tree, part: _Held, rules: Ruleset, binds: Sequence[Bind]) -> 
     bind = part.bind
     relative = bind.path.lstrip("/")
     point = tree.point(relative, part.is_dir)
-    if tree.is_foreign(relative) and _identity(point) != _identity(part.origin):
+    # What the host has mounted there covers another directory, which nobody can move away.
+    if tree.is_foreign(relative) and not part.inner and _identity(point) != _identity(part.origin):
         raise OSError(errno.ESTALE, "it was replaced while the command was being started", bind.path)
     if bind.masked:
         holds = any(other.path.startswith(bind.path + "/") for other in binds)

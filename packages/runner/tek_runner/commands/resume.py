@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -63,10 +64,23 @@ class _Answers(click.ParamType[tuple[str, Answer]]):
 @click.option(
     "--sandbox", type=click.Choice(["auto", *LEVELS, "off"]), default="auto", show_default=True, help="As for run."
 )
+@click.option(
+    "--durability",
+    type=click.Choice(["full", "process"]),
+    default="full",
+    show_default=True,
+    help="What the record survives: with full a power cut, with process the end of tek alone, which is faster.",
+)
 @click.option("--fail-fast", is_flag=True, help="Start no further task once one has failed or was denied.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end, and nothing else.")
 def command(
-    run: str, in_doubt: tuple[tuple[str, Answer], ...], workers: int, sandbox: str, fail_fast: bool, as_json: bool
+    run: str,
+    in_doubt: tuple[tuple[str, Answer], ...],
+    workers: int,
+    sandbox: str,
+    durability: str,
+    fail_fast: bool,
+    as_json: bool,
 ) -> int:
     """Go on with RUN: a run's directory, its ledger, or last.
 
@@ -75,20 +89,27 @@ def command(
     policy that has changed since is refused, with what has changed.
 
     """
-    directory = find_ledger(run).parent.resolve()
-    opened: list[Sandbox] = []
+    return go_on(find_ledger(run).parent, dict(in_doubt), Options(workers, fail_fast), sandbox, durability, as_json)
 
-    def registry(checker: Checker) -> Registry:
-        return _registry(checker, sandbox, opened)
 
-    left = open_left(directory, registry, dict(in_doubt))
-    try:
-        return _resume(left, opened, Options(workers, fail_fast), sandbox, as_json)
-    finally:
-        left.resumption.redrive.close()
-        left.file.close()
-        for confined in opened:
-            confined.close()
+def go_on(
+    directory: Path, answers: dict[str, Answer], options: Options, sandbox: str, durability: str, as_json: bool
+) -> int:
+    """Resume the run in ``directory`` and return the exit code."""
+    with ExitStack() as held:
+        opened: list[Sandbox] = []
+        held.callback(_close, opened)
+        left = open_left(
+            directory.resolve(), lambda checker: _registry(checker, sandbox, opened), answers, durability == "full"
+        )
+        held.callback(left.file.close)
+        held.callback(left.resumption.redrive.close)
+        return _resume(left, opened, options, sandbox, as_json)
+
+
+def _close(opened: list[Sandbox]) -> None:
+    for confined in opened:
+        confined.close()
 
 
 def _registry(checker: Checker, sandbox: str, opened: list[Sandbox]) -> Registry:

@@ -17,7 +17,7 @@ from tek_runner.examples import examples
 from tek_runner.exits import Exit
 from tek_runner.inputs import load_source
 from tek_runner.prepare import config_directory, operator_policy, program, select, shown, with_hooks
-from tek_runner.run_directory import WorkspaceLock, make_run_directory
+from tek_runner.run_directory import WorkspaceLock, make_run_directory, unfinished
 from tek_runner.running import run_to_end
 from tek_runner.session import OFF, Session, agent_of, needs_sandbox
 from tek_runner.signing import signing_key
@@ -79,6 +79,14 @@ _PATH = click.Path(path_type=Path)
     help="How the OS holds commands to their permits: auto is the strongest of root-idmap, userns and bwrap that this "
     "machine proves to have; landlock is degraded and must be named; off gives them all your rights. It is recorded.",
 )
+@click.option(
+    "--durability",
+    type=click.Choice(["full", "process"]),
+    default="full",
+    show_default=True,
+    help="What the record survives: with full a power cut, with process the end of tek alone, which is faster.",
+)
+@click.option("--resume", "go_on", is_flag=True, help="Go on with the newest run if it was cut off, else start one.")
 @click.option("--fail-fast", is_flag=True, help="Start no further task once one has failed or was denied.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end, and nothing else.")
 def command(
@@ -93,6 +101,8 @@ def command(
     budget: Limit,
     allow: tuple[str, ...],
     sandbox: str,
+    durability: str,
+    go_on: bool,
     fail_fast: bool,
     as_json: bool,
 ) -> int:
@@ -118,13 +128,29 @@ def command(
     confine = sandbox != "off" and needs_sandbox(plan, agent_of(policy, dry_run), options.selected)
     unbound = sandbox == OFF and needs_sandbox(plan, agent_of(policy, dry_run), options.selected)
     key = signing_key(config.checkpoint_key, policy, loaded.workspace, not unbound)
-    confined = open_sandbox(sandbox) if confine else None
     runs = (loaded.path.resolve().parent if loaded.is_json else loaded.workspace) / "runs"
+    if go_on and (cut_off := unfinished(runs)) is not None:
+        from tek_runner.commands.resume import go_on as resume
+
+        return resume(cut_off, {}, options, sandbox, durability, as_json)
+    confined = open_sandbox(sandbox) if confine else None
     directory = make_run_directory(runs, run_dir)
     lock, alone = WorkspaceLock.take(loaded.workspace)
     if not alone:
         click.echo(f"tek-runner: another run is under way in {loaded.workspace}", err=True)
-    session = Session(plan, policy, config, loaded.workspace, directory, options, dry_run, confined, key, loaded.path)
+    session = Session(
+        plan,
+        policy,
+        config,
+        loaded.workspace,
+        directory,
+        options,
+        dry_run,
+        confined,
+        key,
+        loaded.path,
+        durability == "full",
+    )
     words = [program(), "run", shown(loaded.path)]
     words += ["--config", str(config_dir)] if config_dir is not None else []
     words += [word for rule in allow for word in ("--allow", rule)]
