@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from tests.integration.cli import REPOSITORY, Answer, tek
 
 EXAMPLE = REPOSITORY / "examples" / "agent_plugin"
+DOCUMENTATION = REPOSITORY / "docs" / "testing-agents.md"
 
 
 @pytest.fixture
@@ -45,12 +47,20 @@ def call(site: Path, cwd: Path, *words: str) -> Answer:
     return tek(*words, cwd=cwd, env={"PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"})
 
 
-def test_its_own_tests_pass_whatever_the_seed(project: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q"]
-    done = subprocess.run(command, cwd=project, env=os.environ, capture_output=True, text=True, timeout=120)
+def pytest_in(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *words]
+    return subprocess.run(command, cwd=project, env=os.environ, capture_output=True, text=True, timeout=120)
+
+
+def test_its_own_tests_and_those_of_the_documentation_pass_whatever_the_seed(project: Path) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```$", DOCUMENTATION.read_text(), re.M | re.S)
+    shown = "from tek_changelog import Changelog\n" + "\n".join(blocks)
+    (project / "tests" / "test_documentation.py").write_text(shown)
+
+    done = pytest_in(project)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "7 passed" in done.stdout
+    assert "9 passed" in done.stdout
 
 
 def test_its_tests_find_what_is_broken_in_it(project: Path) -> None:
@@ -61,8 +71,8 @@ def test_its_tests_find_what_is_broken_in_it(project: Path) -> None:
         "        today =", "        for name in names:\n            await fs.remove(name)\n        today ="
     )  # fmt: skip
     agent.write_text(removed_first)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--tek-seed=3", "-k", "whatever_goes"]
-    done = subprocess.run(command, cwd=project, env=os.environ, capture_output=True, text=True, timeout=120)
+
+    done = pytest_in(project, "--tek-seed=3", "-k", "whatever_goes")
 
     assert done.returncode == 1, done.stdout + done.stderr
     assert "assert" in done.stdout

@@ -1,7 +1,7 @@
 """Run an agent against a script of requests and outcomes: no kernel, no files, no processes, no clock.
 
 >>> from tek_agents import TaskReport, fs, proc
->>> from tek_agents.testing import exited, improvise, script
+>>> from tek_agents.testing import exited, script
 >>> from tek_abi.vocabulary.fs import Read
 >>> from tek_abi.vocabulary.proc import Exec
 
@@ -35,6 +35,7 @@ actual:   proc.exec(argv=('echo', 'hello Bob'), cwd='.', env=(), timeout=None)
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import attrs
@@ -125,6 +126,7 @@ def improvise(
     Of requests that are open at the same time the first in the order of the source is answered first. Returns what
     the agent returns and raises what it raises.
 
+    >>> from tek_agents import fs
     >>> async def name():
     ...     return await fs.read_text("name.txt")
     >>> improvise(name(), lambda request: b"Ada")
@@ -145,13 +147,18 @@ def improvise(
     return run.drive.result
 
 
+@cache
+def _codec() -> Codec:
+    """Return one codec for all runs: what it learns of a type takes longer than a run."""
+    return Codec(MemoryBlobs())
+
+
 @attrs.define
 class _Run:
     """One run of a script. ``log`` is what has been answered."""
 
     drive: Drive
     log: list[str] = attrs.field(factory=list)
-    codec: Codec = attrs.field(factory=lambda: Codec(MemoryBlobs()))
 
     def play(self, lines: Sequence[tuple[Request[Any] | Bound[Any], Any]]) -> None:
         self.note_losers(self.drive.start())
@@ -183,7 +190,8 @@ class _Run:
         if isinstance(value, bytes) and request.output is Blob:
             value = Blob.of(value)
         try:
-            return self.codec.decode(self.codec.encode(value), request.output)
+            codec = _codec()
+            return codec.decode(codec.encode(value), request.output)
         except (DecodeError, ValueNotAllowed) as error:
             problem = f"the script's answer to {_shown(request)} is not one: {error}"
             raise ScriptMismatch(problem) from None

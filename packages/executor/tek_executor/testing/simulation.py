@@ -133,19 +133,19 @@ class Simulation:
             with self._blaming(scenario, crashed):
                 prefix_holds(crashed, crashed.ledger)
                 self.always(crashed)
-            resumed = self._resumed(scenario, crashed)
+            resumed = self._resumed(scenario, crashed, {})
             if resumed.end is not None and resumed.end.in_doubt:
                 self._counts["in doubt"] += 1
                 resumed = self._resumed(f"{scenario}, which left something in doubt", resumed, _truth(resumed))
             if resumed.replay_hash == whole.replay_hash:
                 self._counts["resumed to the same hash"] += 1
 
-    def _resumed(self, scenario: str, crashed: Ran, answer: Answer = "") -> Ran:
+    def _resumed(self, scenario: str, crashed: Ran, answers: dict[str, Answer]) -> Ran:
         with self._blaming(f"{scenario}, resumed", crashed):
             try:
-                resumed = go_on(crashed, answer)
-            except EffectError:  # it was done, but nobody can make up its answer
-                resumed = go_on(crashed, "fail")
+                resumed = go_on(crashed, answers)
+            except EffectError:  # something was done, but nobody can make up its answer
+                resumed = go_on(crashed, dict.fromkeys(answers, "fail"))
             except LedgerInvalid as error:
                 raise Broken("7: a run goes on where it was cut off", str(error)) from error
         with self._blaming(f"{scenario}, resumed", resumed):
@@ -154,13 +154,17 @@ class Simulation:
         return resumed
 
 
-def _truth(ran: Ran) -> Answer:
-    """Return what is true of everything that is in doubt, as somebody who has looked would say."""
+def _truth(ran: Ran) -> dict[str, Answer]:
+    """Return by task what is true of all that is in doubt, as somebody who has looked would say."""
     settled = {outcome.position for outcome in ran.ledger.outcomes()}
     done = {deed.key for deed in ran.weather.deeds}
-    doubtful = [intent for intent in ran.ledger.intents() if intent.position not in settled]
-    were_done = {intent.envelope.idempotence_key in done for intent in doubtful}
-    return "retry" if were_done == {False} else "done" if were_done == {True} else "fail"
+    were_done: dict[str, set[bool]] = {}
+    for intent in ran.ledger.intents():
+        if intent.position not in settled:
+            were_done.setdefault(intent.position.task, set()).add(intent.envelope.idempotence_key in done)
+    return {
+        task: "retry" if were == {False} else "done" if were == {True} else "fail" for task, were in were_done.items()
+    }
 
 
 def _require_same(first: Ran, again: Ran) -> None:
