@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -15,9 +14,10 @@ from typing import Any
 import pytest
 
 from tests.integration.cli import TEK_RUNNER, Answer, plan, tek
+from tests.size import NIGHTLY
 
-KILLS = int(os.environ.get("TEK_KILLS", "10"))
-"""How often a run is killed at a random moment; the nightly size is 500."""
+KILLS = 500 if NIGHTLY else 10
+"""How often a run is killed at a random moment."""
 
 STEPS = 4
 _APPEND = "sh -c 'echo {word} >>count; sleep 0.0{pause}'"
