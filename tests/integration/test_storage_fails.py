@@ -39,6 +39,7 @@ def inside(tmp_path: Path) -> Inside:
     return run
 
 
+_UNTIL_BEGUN = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do [ -e a ] || sleep 0.25; done"
 _TASKS = "".join(
     f"### `TASK-{number:03}` Task {number}\n\n- Idempotent: yes\n\n```argv\nhead -c 3000 /dev/urandom\n```\n\n"
     for number in range(1, 41)
@@ -65,7 +66,7 @@ def test_a_full_disk_stops_the_run_and_it_goes_on_when_there_is_room(tmp_path: P
 def test_a_disk_that_turns_read_only_stops_the_run(tmp_path: Path, inside: Inside) -> None:
     plan(tmp_path, "## Queue A — One\n\n### `TASK-001` First\n\n- Idempotent: yes\n\n```argv\ntouch a\nsleep 1\n```\n")
     done = inside(
-        f"{TEK_RUNNER} run --run-dir disk/run & for i in 1 2 3 4 5 6 7 8 9 10 11 12; do [ -e a ] || sleep 0.25; done; mount -o remount,ro disk;"
+        f"{TEK_RUNNER} run --run-dir disk/run & {_UNTIL_BEGUN}; mount -o remount,ro disk;"
         f"wait $!; echo first $?; mount -o remount,rw disk; {TEK_RUNNER} resume disk/run; echo second $?"
     )
     assert "Traceback" not in done.stderr
