@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ def _test_in(level: str, start: Start, python: str, world: str) -> str | None:
     }  # fmt: skip
     binds = (Bind(inside, read=True, write=True), Bind(sealed, read=True, write=False))
     if level == "bwrap":
+        python = os.path.realpath(python)  # its own name may stand where the command has a directory of its own
         machine, links = _machine(python)
         layout = Layout((*binds, *machine), links, (_OWN,), Marked())
         words = (python, "-I", "-S", "-c", _PROBE, str(HERE), json.dumps(tried))
@@ -87,9 +89,11 @@ def _machine(python: str) -> tuple[tuple[Bind, ...], tuple[tuple[str, str], ...]
 
 
 def _all_of(fd: int) -> bytes:
+    """Return what stands in a pipe whose writers have ended; the spawner may still hold its own copy of their end."""
     pieces: list[bytes] = []
-    while piece := os.read(fd, 65536):
-        pieces.append(piece)
+    with suppress(BlockingIOError):
+        while piece := os.read(fd, 65536):
+            pieces.append(piece)
     return b"".join(pieces)
 
 

@@ -53,8 +53,9 @@ class Root(NamedTuple):
 
 
 class _Held(NamedTuple):
-    """A bind whose tree is open. ``tree`` is a detached mount, ``origin`` the file or directory itself; ``inner`` is one
-    that stands beneath a bind because the host has mounted it there.
+    """A bind whose tree is open. ``tree`` is a detached mount, ``origin`` the file or directory itself.
+
+    ``inner`` ones stand beneath a bind because the host has mounted them there.
     """
 
     bind: Bind
