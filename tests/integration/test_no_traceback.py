@@ -207,3 +207,18 @@ def test_unconfined_must_be_meant(tmp_path: Path) -> None:
 
     assert tek("run", cwd=tmp_path).code == 2
     assert tek("run", "--sandbox=off", cwd=tmp_path).code == 0
+
+
+@pytest.mark.parametrize("words", ["plan", "list", "check", "doctor", "explain", "--help", "--version", "run"])
+def test_a_closed_output_is_no_defect(tmp_path: Path, words: str) -> None:
+    plan(tmp_path, "## Queue A — One\n\n### `TASK-001` First\n\n```argv\ntrue\n```\n")
+    for closed in (">&-", "2>&-", "<&-", ">&- 2>&- <&-"):
+        done = subprocess.run(
+            ["sh", "-c", f"exec {TEK_RUNNER} {words} {closed}"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, (closed, done)
+        assert "Traceback" not in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -85,3 +86,17 @@ except StorageFailed:
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout == "failed\n"
     assert files(tmp_path) == []
+
+
+def test_a_blob_that_is_no_regular_file_is_missing_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    blobs = DiskBlobs(tmp_path)
+    sha256 = blobs.put(b"bytes").sha256
+    path = blobs.path(sha256)
+    for replace in (lambda: os.mkfifo(path), lambda: path.symlink_to("/dev/zero"), lambda: path.mkdir()):
+        path.unlink()
+        replace()  # type: ignore[no-untyped-call]  # three calls of three types
+        with pytest.raises(LookupError, match="missing"):
+            blobs.get(sha256)
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+            path.touch()

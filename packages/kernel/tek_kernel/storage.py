@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import itertools
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -101,6 +102,16 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
     sync_directory(path.parent)
 
 
+def _read_regular(path: Path) -> bytes:
+    """Return the bytes of a regular file. Follows no symlink, and waits for no FIFO. Raises ``OSError``."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        return file.read(status.st_size + 1)
+
+
 class DiskBlobs:
     """Blobs at ``blobs/sha256/ab/cdef...``: each can be checked with ``sha256sum``.
 
@@ -167,7 +178,7 @@ class DiskBlobs:
     def get(self, sha256: str) -> bytes:
         """Return a blob's bytes, checked. Raises ``LookupError`` when it is missing or damaged."""
         try:
-            data = self.path(sha256).read_bytes()
+            data = _read_regular(self.path(sha256))
         except (OSError, ValueError) as error:
             raise LookupError(f"blob {sha256} is missing: {error}") from None
         if hashlib.sha256(data).hexdigest() != sha256:
