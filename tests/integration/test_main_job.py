@@ -202,9 +202,9 @@ def test_a_paused_run_names_the_tasks_that_were_cut_short(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("fields", "manifest", "grant"), [
-    (("Budget: `io=10`",), None, "- Budget: `io=11` under TASK-001"),
-    ((), {"budgets": {"task": "io=10"}}, "io=11 in budgets.task of config/manifest.json"),
-    ((), {"budgets": {"queues": {"A": "io=10"}}}, "io=11 in budgets.queues.A of config/manifest.json"),
+    (("Budget: `io=10`",), None, "- Budget: `io=20` under TASK-001"),
+    ((), {"budgets": {"task": "io=10"}}, "io=20 in budgets.task of config/manifest.json"),
+    ((), {"budgets": {"queues": {"A": "io=10"}}}, "io=20 in budgets.queues.A of config/manifest.json"),
 ])  # fmt: skip
 def test_a_spent_budget_names_what_bounds_it(
     tmp_path: Path, fields: tuple[str, ...], manifest: object, grant: str

@@ -248,7 +248,10 @@ def _within_caveats(cost: Cost, grants: tuple[Grant, ...]) -> Cost:
 
 def budget_grant(detail: BudgetExhausted, scope: Scope) -> str:
     """Return the line or flag that would grant what was refused."""
-    needed = f"{detail.dimension}={detail.spent + detail.requested}"
+    amount = detail.spent + detail.requested
+    if amount == detail.limit + 1:
+        amount = 2 * detail.limit  # it met its limit, and nobody knows how much more it would have taken
+    needed = f"{detail.dimension}={amount}"
     if detail.account not in ("task", "queue", "run"):
         return f"a request that reserves {needed}"
     where = scope.raised_by(detail.account, detail.dimension)
