@@ -101,6 +101,8 @@ class TestLayout:
         assert found(ground, confinement(held)) == {
             "": (True, True, False),
             "/.git": (True, False, False),
+            # A mount point cannot be moved away, and what is closed with it.
+            "/sub": (True, True, False),
             "/sub/.git": (True, False, False),
         }
 
@@ -109,8 +111,10 @@ class TestLayout:
 
         assert found(ground, given) == {
             "": (False, True, False),
+            "/.git": (False, True, False),
             "/.git/config": (False, False, False),
             "/.git/hooks": (False, False, False),
+            "/sub": (False, True, False),
             "/sub/.git": (False, False, False),
         }
 
@@ -171,7 +175,7 @@ class TestMarked:
         before = find_marked(ground, given)
 
         (root / "sub").rename(root / "moved")
-        assert find_marked(ground, given).changed_since(before) == ()
+        assert find_marked(ground, given).changed_since(before) == {}
         (root / "sub" / ".git").mkdir(parents=True)
         (root / "deep" / "er" / ".git").mkdir(parents=True)
         (root / ".git").rename(root / "old")

@@ -148,12 +148,30 @@ def test_a_repository_that_is_made_where_none_was_is_put_out_of_use(world: World
     assert_put_out_of_use(world, made, world.sh(script))
 
 
-def test_a_repository_that_is_made_where_another_was_is_put_out_of_use(sealed_world: World) -> None:
-    result = sealed_world.sh("mv sub away && mkdir -p sub/.git/hooks && echo evil >sub/.git/hooks/pre-commit")
+def test_what_stays_closed_is_not_moved_away_with_a_directory_above_it(sealed_world: World) -> None:
+    result = sealed_world.sh("mv sub away && echo evil >away/.git/hooks/pre-commit")
     if not sealed_world.cell.seals:
         assert is_refused(result), result
         return
-    assert_put_out_of_use(sealed_world, "sub/.git", result)
+    assert result.code != 0
+    assert (sealed_world.workspace / "sub" / ".git" / "config").exists()
+    assert not (sealed_world.workspace / "away").exists()
+
+
+@pytest.mark.parametrize("name", ["config", ".git"])
+def test_the_look_afterwards_follows_no_symlink_out_of_the_workspace(world: World, name: str) -> None:
+    for inner in ("manifest.json", "config", "hooks"):
+        (world.outside / inner).write_text("mine")
+    place = world.workspace / name
+    if place.exists():
+        place.rename(world.workspace.with_name("kept"))
+    before = sorted(path.name for path in world.outside.iterdir())
+
+    result = world.sh(f"ln -s {world.outside} {name}")
+
+    assert "escapes" in result.error, result
+    assert not os.path.lexists(place)
+    assert sorted(path.name for path in world.outside.iterdir()) == before
 
 
 def assert_put_out_of_use(world: World, made: str, result: Result) -> None:

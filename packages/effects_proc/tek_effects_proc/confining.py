@@ -19,6 +19,7 @@ from tek_effects_proc.output import Output
 from tek_effects_proc.program import find_program
 from tek_effects_proc.sandbox import Command, Sandbox, confined_to
 from tek_effects_proc.spawn import Confined, NotConfined
+from tek_effects_proc.straight import rename_away
 from tek_effects_proc.watch import Wake
 from tek_kernel.effect import Context, EffectError, EffectRefused
 
@@ -85,7 +86,7 @@ class Confining:
         if found:
             for path in sorted(found, key=len, reverse=True):
                 with suppress(OSError):
-                    os.rename(path, f"{path}.refused-{os.urandom(4).hex()}")
+                    rename_away(path, found[path], f"{os.path.basename(path)}.refused-{os.urandom(4).hex()}")
             shown = ", ".join(self._ground.shown(path) for path in found)
             message = f"the command made {shown}, which no permit lets it write; it was renamed to .refused-*"
             raise EffectError("escapes", message)

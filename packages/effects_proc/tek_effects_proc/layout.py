@@ -105,7 +105,9 @@ class Ground:
                 path, path in matched or confinement.may_read(name, is_tree), confinement.may_write(name, is_tree)
             )
 
-        binds = {path: bind(path, _is_directory(path)) for path in (*marked.sealed, *matched)}
+        binds = {
+            path: bind(path, _is_directory(path)) for path in (*marked.sealed, *matched) if not os.path.islink(path)
+        }
         for region in dict.fromkeys((*confinement.reads, *confinement.writes)):
             path = self.real(region.path)
             if any(_within(path, unseen) for unseen in _UNSEEN):
@@ -120,11 +122,27 @@ class Ground:
                 case "file":
                     binds[path] = bind(path, is_tree=False)
         granted = set(binds) - set(marked.sealed)
-        binds |= {path: bind(path, _is_directory(path)) for path in marked.protected}
+        binds |= {path: bind(path, _is_directory(path)) for path in marked.protected if not os.path.islink(path)}
         for path in marked.hidden.keys() - granted:
-            binds[path] = Bind(path, read=False, write=False, masked=True)
-        kept = tuple(_needed(sorted(binds.values(), key=lambda bind: (bind.path.rstrip("/").count("/"), bind.path))))
+            if not os.path.islink(path):
+                binds[path] = Bind(path, read=False, write=False, masked=True)
+        pins = self._pins((*marked.sealed, *marked.protected, *marked.hidden), confinement)
+        for path in pins - binds.keys():
+            binds[path] = bind(path, is_tree=True)
+        in_order = sorted(binds.values(), key=lambda bind: (bind.path.rstrip("/").count("/"), bind.path))
+        kept = tuple(_needed(in_order, pins))
         return Layout(kept, tuple(links.items()), self._scratch(kept), marked, tuple(missing), made)
+
+    def _pins(self, closed: Iterable[str], confinement: Confinement) -> set[str]:
+        """Return the directories above what is closed that could be moved away with it: a mount point cannot be."""
+        roots = [self.real(region.path) for region in confinement.writes if region.is_tree]
+        pins: set[str] = set()
+        for path in closed:
+            above = os.path.dirname(path)
+            while above not in pins and any(above != root and _within(above, root) for root in roots):
+                pins.add(above)
+                above = os.path.dirname(above)
+        return pins
 
     def _make_missing(self, writes: Iterable[Region]) -> Iterator[str]:
         for region in writes:
@@ -159,7 +177,7 @@ class Ground:
         )
 
 
-def _needed(binds: list[Bind]) -> Iterator[Bind]:
+def _needed(binds: list[Bind], pins: set[str]) -> Iterator[Bind]:
     """Leave out binds that say what the nearest one above says already, and what stays closed beneath a mask."""
     kept: list[Bind] = []
     for bind in binds:
@@ -167,7 +185,11 @@ def _needed(binds: list[Bind]) -> Iterator[Bind]:
         nearest = above[-1] if above else None
         if nearest is not None and nearest.masked and not (bind.read or bind.write):
             continue
-        if nearest is None or (nearest.read, nearest.write, nearest.masked) != (bind.read, bind.write, bind.masked):
+        if (
+            bind.path in pins
+            or nearest is None
+            or (nearest.read, nearest.write, nearest.masked) != (bind.read, bind.write, bind.masked)
+        ):
             kept.append(bind)
             yield bind
 

@@ -16,6 +16,7 @@ import attrs
 
 from tek_abi.glob import is_wild, match_name
 from tek_effects_proc.confinement import Confinement
+from tek_effects_proc.straight import first_link, opened, status_of
 
 Identity = tuple[int, int]
 
@@ -30,20 +31,24 @@ class Places(Protocol):
 
 @attrs.frozen
 class Marked:
-    """What was found, by absolute path with its identity (device and inode)."""
+    """What was found, by absolute path with its identity (device and inode).
+
+    A symlink on the way of a pattern stands for all that the pattern means beneath it: whoever follows it, as git
+    follows ``.git``, would find another thing there.
+    """
 
     hidden: dict[str, Identity] = attrs.field(factory=dict)
     sealed: dict[str, Identity] = attrs.field(factory=dict)
     protected: dict[str, Identity] = attrs.field(factory=dict)
 
-    def changed_since(self, before: Marked) -> tuple[str, ...]:
+    def changed_since(self, before: Marked) -> dict[str, Identity]:
         """Return the paths that no write may touch and that are not what they were: new, or another in their place.
 
         What only moved with a directory above it is the same still.
         """
         known = {*before.sealed.values(), *before.protected.values()}
         now = {**self.sealed, **self.protected}
-        return tuple(path for path, identity in now.items() if identity not in known)
+        return {path: identity for path, identity in now.items() if identity not in known}
 
 
 def find_marked(places: Places, confinement: Confinement) -> Marked:
@@ -100,10 +105,11 @@ def _split(pattern: str) -> tuple[str, list[str]]:
 
 
 def _note(path: str, roots: list[str], found: dict[str, Identity]) -> None:
-    if any(_inside(path, root) for root in roots):
+    place = first_link(path) or path
+    if any(_inside(place, root) and place != root for root in roots) or (place == path and path in roots):
         with suppress(OSError):
-            status = os.lstat(path)
-            found[path] = status.st_dev, status.st_ino
+            status = status_of(place)
+            found[place] = status.st_dev, status.st_ino
 
 
 States = frozenset[tuple[int, int]]
@@ -122,13 +128,16 @@ def _walk(root: str, searches: list[_Search]) -> Iterator[tuple[str, _Search]]:
         if wanted is None:
             wanted = known[states] = _Wanted(searches, states)
         try:
-            with os.scandir(directory) as entries:
+            with opened(directory, os.O_RDONLY) as fd, os.scandir(fd) as entries:
                 for entry in entries:
+                    path = f"{directory.rstrip('/')}/{entry.name}"
                     matches, further = wanted.after(entry.name)
+                    if entry.is_symlink():
+                        matches = [*matches, *wanted.begun(entry.name)]
                     for search in matches:
-                        yield entry.path, search
+                        yield path, search
                     if further and entry.is_dir(follow_symlinks=False):
-                        pending.append((entry.path, further))
+                        pending.append((path, further))
         except OSError:
             continue
 
@@ -155,6 +164,11 @@ class _Wanted:
         if self._wild:
             passed = passed | {step for step in self._wild if match_name(self._segment(step), name)}
         return self._outcome(passed) if passed else self._default
+
+    def begun(self, name: str) -> list[_Search]:
+        """Return the searches of which a name matches a part that is not ``**`` alone."""
+        passed = self._literal.get(name, set()) | {s for s in self._wild if match_name(self._segment(s), name)}
+        return [self._searches[index] for index in sorted({index for index, _ in passed})]
 
     def _segment(self, step: tuple[int, int]) -> str:
         index, at = step
