@@ -89,7 +89,8 @@ _HTML: Final = (
     (re.compile(rf" {{0,3}}</?(?:{'|'.join(_BLOCK_TAGS)})(?:[ \t]|/?>|$)", re.I), None),
 )
 _LONE_TAG: Final = re.compile(
-    r""" {0,3}(?:<[A-Za-z][A-Za-z0-9-]*(?:[ \t]+[^<>]*)?/?>|</[A-Za-z][A-Za-z0-9-]*[ \t]*>)[ \t]*$"""
+    r""" {0,3}(?:<[A-Za-z][A-Za-z0-9-]*+(?:[ \t](?:[^<>"']|"[^"]*+"|'[^']*+')*+)?>|"""
+    r"""<[A-Za-z][A-Za-z0-9-]*+(?:[ \t][^<>]*+)?>|<[A-Za-z][A-Za-z0-9-]*+/>|</[A-Za-z][A-Za-z0-9-]*+[ \t]*+>)[ \t]*+$"""
 )
 
 
@@ -123,6 +124,8 @@ class Scanner:
         self._blocks: list[Block] = []
         self._html_open = OpenHtml()
         self._last_text = -1
+        self._ended_block = -1
+        self._part_ends = self._part_counts = 0
         self._opens_with_task = False
 
     def scan(self) -> list[Block]:
@@ -161,6 +164,7 @@ class Scanner:
         column = (match.start(2) if match[2] is not None else match.end(1)) + 1
         self._blocks.append(Heading(number, len(match[1]), text, column, self._html_open.innermost))
         self._html_open.feed(number, text)
+        self._ended_block = number
 
     def _fence(self, number: int, opening: re.Match[str]) -> None:
         mark, length = opening[1][0], len(opening[1])
@@ -178,7 +182,7 @@ class Scanner:
             )
         body = "".join(line + "\n" for line in self._lines[self._at + 1 : end])
         self._blocks.append(Fence(number, opening[2].strip(), body, opening[1], self._html_open.innermost))
-        self._at = end + 1
+        self._at = self._ended_block = end + 1
 
     def _html(self, number: int, end: re.Pattern[str] | None) -> None:
         """Pass over raw HTML; task syntax in it is an error, for it is not rendered as such."""
@@ -207,20 +211,24 @@ class Scanner:
 
         Which of both it is depends on what a renderer makes of the line above, so nothing that counts may stand in it.
         """
-        if number == 1 or not self._lines[number - 2].strip(" \t"):
+        if number == 1 or not self._lines[number - 2].strip(" \t") or self._ended_block == number - 1:
             self._html(number, None)
             return
-        for below in range(number, len(self._lines)):
-            text = self._lines[below]
-            if not text.strip(" \t"):
-                break
-            if _HEADING.match(text) or _FENCE.match(text):
-                self._problems.add(
-                    "TEK602", number, 1, "raw HTML may swallow the lines below", "put a blank line below it"
-                )
-                break
+        if number < self._last_counting(number):
+            self._problems.add("TEK602", number, 1, "raw HTML may swallow the lines below", "put a blank line below it")
         self._other(number, line)
         self._at += 1
+
+    def _last_counting(self, number: int) -> int:
+        """Return the last line before the next blank one that is a heading or fence, 0 for none. Looks once a part."""
+        if number > self._part_ends:
+            self._part_counts, end = 0, number
+            while end < len(self._lines) and self._lines[end].strip(" \t"):
+                end += 1
+                if _HEADING.match(self._lines[end - 1]) or _FENCE.match(self._lines[end - 1]):
+                    self._part_counts = end
+            self._part_ends = end
+        return self._part_counts
 
     def _item(self, number: int, match: re.Match[str], line: str) -> None:
         if is_task_like(line):
