@@ -87,3 +87,10 @@ def test_explain_lists_all_codes_and_refuses_another_with_a_suggestion(tmp_path:
     assert wrong.code == 2
     assert "did you mean" in wrong.err
     assert "TEK302" in wrong.err
+
+
+def test_a_plan_is_not_written_over_its_source(tmp_path: Path) -> None:
+    plan(tmp_path, GOOD)
+    answer = tek("plan", "sot.md", "--out", "./sot.md", cwd=tmp_path)
+    assert (answer.code, "is the source itself" in answer.err) == (2, True)
+    assert (tmp_path / "sot.md").read_text() == GOOD

@@ -18,6 +18,7 @@ import third_effects
 
 class Counter:
     async def run(self, task):
+        print("an agent talks")
         text = await fs.read_text("data.txt")
         one, two = await gather(proc.output_text("echo", "one"), proc.output_text("echo", "two"))
         await note(f"{one.strip()} {two.strip()} {len(text)}")

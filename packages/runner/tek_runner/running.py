@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 import attrs
@@ -55,7 +55,8 @@ def run_to_end(session: Session, words: list[str], as_json: bool, left: Left | N
     place = f"{total} tasks in {shown(session.workspace)}{rest}"
     console.say(f"tek: {place}, {session.options.workers} at once; {_level(session)}")
     try:
-        finished = execute(session, console.started, ended, left)
+        with redirect_stdout(sys.stderr):  # what an agent prints is no part of the answer
+            finished = execute(session, console.started, ended, left)
     except StorageFailed as error:
         raise RunStopped(error, session.directory) from error
     finally:

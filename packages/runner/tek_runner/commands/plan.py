@@ -55,6 +55,8 @@ def command(
     for warning in warnings:
         click.echo(printable(warning), err=True)
     if out is not None:
+        if out.exists() and out.samefile(source.path):
+            raise click.UsageError(f"--out {out} is the source itself; name another file")
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_bytes(plan_to_json(source.plan))
     if as_json:

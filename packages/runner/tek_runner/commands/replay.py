@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -60,7 +62,8 @@ def command(ledger: str, only_verify: bool, key: str | None, as_json: bool) -> i
     with open_input(path, "ledger") as file:
         try:
             held = Held.read(file, trusted)
-            result = _replay(file, path, held, only_verify)
+            with redirect_stdout(sys.stderr):  # what an agent prints is no part of the answer
+                result = _replay(file, path, held, only_verify)
             standing = held.check(file, path, result)
         except (LedgerInvalid, Unproven) as problem:
             _report_problem(path, problem, as_json)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+import sys
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from typing import Final
 
@@ -99,9 +100,10 @@ def go_on(
     with ExitStack() as held:
         opened: list[Sandbox] = []
         held.callback(_close, opened)
-        left = open_left(
-            directory.resolve(), lambda checker: _registry(checker, sandbox, opened), answers, durability == "full"
-        )
+        with redirect_stdout(sys.stderr):  # what an agent prints is no part of the answer
+            left = open_left(
+                directory.resolve(), lambda checker: _registry(checker, sandbox, opened), answers, durability == "full"
+            )
         held.callback(left.file.close)
         held.callback(left.resumption.redrive.close)
         return _resume(left, opened, options, sandbox, as_json)
