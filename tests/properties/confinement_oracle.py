@@ -69,10 +69,6 @@ class Expected:
         """Whether something that stands there must not be seen or changed."""
         return self._has((*self.confined.hidden, *self.confined.sealed, *self.confined.protected), path)
 
-    def needs(self, path: str) -> bool:
-        """Whether something has to be mounted right there: it must stay closed, or is granted by its name."""
-        return self.is_closed(path) or any(region.path == path for region in self._regions())
-
     def has_contradiction(self) -> bool:
         """Whether a region is left out by other permits, both to read and to write: it is closed then."""
         places = {region.path for region in self._regions()}

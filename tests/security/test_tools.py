@@ -63,7 +63,8 @@ class TestGit:
         script = "echo two >>file; git status --short; git log --oneline; git diff --stat; git rev-parse HEAD"
         check(repository, run(repository, script), " M file", "First", "1 file changed")
 
-    def test_a_commit_is_made_where_git_is_granted_and_hooks_stay_closed(self, repository: Path) -> None:
+    @pytest.mark.parametrize("grant", ["fs.write:**", "fs.write:.git/**"])
+    def test_a_commit_is_made_where_git_is_granted_and_hooks_stay_closed(self, repository: Path, grant: str) -> None:
         script = """
 export GIT_AUTHOR_NAME=T GIT_AUTHOR_EMAIL=t@example.org GIT_COMMITTER_NAME=T GIT_COMMITTER_EMAIL=t@example.org
 echo two >>file
@@ -73,7 +74,7 @@ git log --oneline
 if echo x >.git/hooks/post-commit; then echo ESC''APED; fi
 if git config core.fsmonitor ./evil; then echo ESC''APED; fi
 """
-        answer = run(repository, script, "--allow", "fs.write:**")
+        answer = run(repository, script, "--allow", grant)
         check(repository, answer, "Second")
         assert "ESCAPED" not in log(repository)
 
