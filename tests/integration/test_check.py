@@ -94,3 +94,10 @@ def test_a_plan_is_not_written_over_its_source(tmp_path: Path) -> None:
     answer = tek("plan", "sot.md", "--out", "./sot.md", cwd=tmp_path)
     assert (answer.code, "is the source itself" in answer.err) == (2, True)
     assert (tmp_path / "sot.md").read_text() == GOOD
+
+
+def test_a_plan_makes_no_directory_of_its_own(tmp_path: Path) -> None:
+    plan(tmp_path, GOOD)
+    answer = tek("plan", "sot.md", "--out", "sub/dir/plan.json", cwd=tmp_path)
+    assert (answer.code, "there is no directory sub/dir" in answer.err) == (2, True)
+    assert not (tmp_path / "sub").exists()

@@ -95,6 +95,8 @@ def test_the_older_kits_command_forms_keep_working(tmp_path: Path) -> None:
         hooks={"TASK-001": {"commands": [{"cmd": ["touch", "done"]}]}},
     )
 
+    (tmp_path / "state").mkdir()
+
     planned = tek("plan", "--sot", "sot.md", "--out", "state/plan.json", cwd=tmp_path)
     dry = tek("run", "--plan", "state/plan.json", "--max-workers", "2", "--dry-run", cwd=tmp_path)
     assert not (tmp_path / "done").exists()

@@ -45,7 +45,7 @@ def record(directory: Path, text: str) -> Recorded:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
-    text = queue(task(1, "echo one"), task(2, "exit 3", "Needs: `TASK-001`"), task(3, "echo", "Cwd: /root"))
+    text = queue(task(1, "echo one"), task(2, "exit 3", "Needs: `TASK-001`"), task(3, "echo", "Cwd: missing"))
     return record(tmp_path_factory.mktemp("small"), text)
 
 

@@ -136,7 +136,8 @@ def test_a_task_with_a_block_and_a_hook_of_its_own_is_refused() -> None:
 @pytest.mark.parametrize(
     "value",
     [[], {"commands": {}}, {"commands": [[]]}, {"commands": [{"cmd": "ls"}]}, {"commands": [{"cmd": [1]}]},
-     {"commands": [{"cmd": ["ls"], "cwd": 1}]}, {"commands": [{"cmd": ["ls"], "env": {}}]}, {"command": []},
+     {"commands": [{"cmd": ["ls"], "cwd": 1}]}, {"commands": [{"cmd": ["ls"], "cwd": "../.."}]},
+     {"commands": [{"cmd": ["ls"], "env": {}}]}, {"command": []},
      {"commands": [{"cmd": [""]}]}, {"commands": [{"cmd": ["a\0b"]}]}],
 )  # fmt: skip
 def test_a_hook_of_another_shape_is_pointed_at(value: Any) -> None:
@@ -144,6 +145,18 @@ def test_a_hook_of_another_shape_is_pointed_at(value: Any) -> None:
         read_hooks(hooks(**{"TASK-001": value}), "hooks.json")
 
     assert str(caught.value).startswith("hooks.json:1:")
+
+
+@pytest.mark.parametrize("inner", ['"TASK-001": {}, "TASK-001": {}', '"TASK-001": {"commands": [], "commands": []}'])
+def test_a_hook_with_a_key_that_stands_twice_is_refused(inner: str) -> None:
+    with pytest.raises(InvalidInput, match="twice"):
+        read_hooks(b"{%s}" % inner.encode(), "hooks.json")
+
+
+@pytest.mark.parametrize("value", ["[" * 1020 + "]" * 1020, "1" * 5000])
+def test_a_hook_that_no_reader_expects_is_no_traceback(value: str) -> None:
+    with pytest.raises(InvalidInput):
+        read_hooks(b'{"TASK-001": %s}' % value.encode(), "hooks.json")
 
 
 @settings(max_examples=60, deadline=None)

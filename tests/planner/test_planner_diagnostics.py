@@ -20,9 +20,15 @@ HEAD = "## Queue A — One\n### `TASK-001` First\n"
         (HEAD + "- Timeout: soon\n", 3, 12, "duration"),
         (HEAD + "- Timeout: 0s\n", 3, 12, "longer than nothing"),
         (HEAD + "- Retries: 101\n", 3, 12, "from 0 to 100"),
-        (HEAD + "- Budget: `ms=lots`\n", 3, 11, "duration"),
+        (HEAD + "- Budget: `ms=lots`\n", 3, 12, "duration"),
         (HEAD + "- Env: `1A=x`\n", 3, 8, "NAME=value"),
+        (HEAD + "- Timeout: 99999999999999999999\n", 3, 12, "too large"),
+        (HEAD + "-      Timeout: 5s\n", 3, 8, "shown as code"),
+        (HEAD + "-\t\tTimeout: 5s\n", 3, 4, "shown as code"),
         (HEAD + "- Cwd: ../x\n", 3, 8, "'..'"),
+        (HEAD + "- Cwd: /root\n", 3, 8, "outside the workspace"),
+        (HEAD + "- Env: `A=1` `T=secret:`\n", 3, 14, "takes a secret"),
+        (HEAD + "- Env: `T=secret:A B`\n", 3, 8, "takes a secret"),
         (HEAD + "- Idempotent: maybe\n", 3, 15, "neither yes nor no"),
         (HEAD + "- Layer: cellar\n", 3, 10, "no layer"),
         (HEAD + "- Agent: a b\n", 3, 10, "name of an agent"),
@@ -41,11 +47,14 @@ HEAD = "## Queue A — One\n### `TASK-001` First\n"
         (HEAD + "```Sh\nx\n```\n", 3, 1, "is not run"),
         (HEAD + "```argv\nls 'a\n```\n", 4, 1, "words"),
         (HEAD + "```sh\necho \u202ex\n```\n", 4, 6, "U+202E"),
+        (HEAD + "```sh \u202efoo\necho\n```\n", 3, 7, "U+202E"),
+        (HEAD + "```sh\u00a0foo\necho\n```\n", 3, 6, "U+00A0"),
+        (HEAD + "```sh\u00a0\necho\n```\n", 3, 6, "U+00A0"),
         (HEAD + "```sh\n" + "x" * 130_000 + "\n```\n", 3, 1, "longer than"),
         (HEAD + "Notes\n===\n", 3, 1, "underlined"),
         (HEAD + " ## Notes\n", 3, 1, "indented heading"),
         ("<!--\n" + HEAD, 2, 1, "raw HTML"),
-        ("<details>\n\n" + HEAD + "</details>\n", 3, 1, "inside <details>"),
+        ("<details>\n\n" + HEAD + "</details>\n", 3, 1, "line 1 has raw HTML"),
         ("  ## Queue A — One\n### `TASK-001` First\n", 1, 3, "not run"),
         ("### `TASK-001` First\n", 1, 5, "under no queue"),
         ("## Queue A - One\n", 1, 4, "starts with Queue"),
@@ -83,23 +92,36 @@ def test_a_misspelt_field_has_a_suggestion_and_a_caret_below_it() -> None:
     )
 
 
+TWO = "## Queue A — One\n{}### `TASK-001` a\n{}## Queue B — Two\n{}### `TASK-002` b\n{}"
+
+
 @pytest.mark.parametrize(
-    ("text", "path"),
+    ("text", "path", "line", "column"),
     [
-        (HEAD + "- Needs: `TASK-001`\n", "TASK-001 -> TASK-001"),
-        (HEAD + "- Needs: `TASK-002`\n### `TASK-002` b\n- Needs: `TASK-001`\n", "TASK-001 -> TASK-002 -> TASK-001"),
-        (HEAD + "- Needs: Queue A\n", "Queue A -> TASK-001 -> Queue A"),
+        (HEAD + "- Needs: `TASK-001`\n", "TASK-001 -> TASK-001", 3, 11),
+        (TWO.format("", "- Needs: `TASK-002`\n", "", "- Needs: TASK-001\n"), "TASK-001 -> TASK-002 -> TASK-001", 3, 11),
+        (HEAD + "- Needs: Queue A\n", "Queue A -> TASK-001 -> Queue A", 3, 16),
+        (TWO.format("- Needs: A\n", "", "", ""), "Queue A -> Queue A", 2, 10),
+        (TWO.format("- Needs: B\n", "", "- Needs: A\n", ""), "Queue A -> Queue B -> Queue A", 2, 10),
         (
-            "## Queue A — One\n- Needs: B\n### `TASK-001` a\n## Queue B — Two\n### `TASK-002` b\n- Needs: `TASK-001`\n",
-            "TASK-001",
+            TWO.format("- Needs: B\n", "", "", "- Needs: `TASK-001`\n"),
+            "Queue B -> TASK-002 -> TASK-001 -> Queue A -> Queue B",
+            2,
+            10,
+        ),
+        (
+            TWO.format("", "", "", "- Needs: `TASK-001` B\n"),
+            "Queue B -> TASK-002 -> Queue B",
+            5,
+            21,
         ),
     ],
 )
-def test_a_circle_of_needs_shows_its_path(text: str, path: str) -> None:
+def test_a_circle_of_needs_shows_its_path(text: str, path: str, line: int, column: int) -> None:
     (problem,) = plan_text(text).diagnostics
 
-    assert "these need each other" in problem.message
-    assert path.split(" -> ")[0] in problem.message
+    assert problem.message == f"these need each other: {path}"
+    assert (problem.line, problem.column) == (line, column)
 
 
 def test_bytes_that_are_not_utf_8_are_pointed_at() -> None:

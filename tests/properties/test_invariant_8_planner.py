@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from html.parser import HTMLParser
 
 import pytest
 from hypothesis import example, given, settings
@@ -171,6 +172,54 @@ def nearly_valid(draw: st.DrawFn) -> str:
     return "\n".join(lines)
 
 
+NAMES = st.sampled_from(
+    ["div", "b", "br", "hr", "img", "p", "ul", "x-y", "script", "pre", "textarea", "title", "a", "code", "blockquote"]
+)
+ATTRIBUTES = st.sampled_from(
+    ["", " hidden", ' title=">"', " alt='>'", ' title="</div>"', ' title="<!--"', " href=x", ' alt="`"', "\ntitle='\n'"]
+)
+TAGS = st.builds("<{}{}{}>".format, NAMES, ATTRIBUTES, st.sampled_from(["", "", " /"])) | st.builds(
+    "</{}>".format, NAMES
+)
+HTML = TAGS | st.sampled_from(
+    ["<!-- done -->", "<!--", "-->", "--!>", "<!-->", "<?", "?>", "<!X", "<![CDATA[", "]]>", "<a", ">", "<https://a/b>"]
+)
+WRAPPED = st.sampled_from(
+    [
+        "{}",
+        "{}",
+        "{}",
+        "`{}`",
+        "``{}``",
+        "\\{}",
+        "\\`{}\\`",
+        "text {}",
+        "{} text",
+        "    {}",
+        "> {}",
+        "- {}",
+        "- > {}",
+        "` {}",
+    ]
+)
+MARKUP = st.lists(st.builds(str.format, WRAPPED, HTML), min_size=1, max_size=3).flatmap(
+    lambda pieces: st.sampled_from(["\n", " ", "\n\n"]).map(lambda between: between.join(pieces))
+)
+
+
+@st.composite
+def with_html(draw: st.DrawFn) -> str:
+    """A document that is accepted, with raw HTML put in: on lines of its own, in a text, in place of a line."""
+    lines = list(VALID)
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(lines)))
+        markup = draw(MARKUP)
+        lines[at : at + draw(st.integers(0, 1))] = draw(
+            st.sampled_from([[markup], ["", markup], [markup, ""], ["", markup, ""]])
+        )
+    return "\n".join(lines)
+
+
 DOCUMENTS = st.lists(LINES, max_size=24).map("\n".join) | nearly_valid()
 
 
@@ -234,6 +283,60 @@ def test_invariant_8_what_is_planned_is_what_is_rendered(text: str) -> None:
             assert 1 <= problem.column <= len(lines[problem.line - 1]) + 1
             assert problem.render().startswith(f"sot.md:{problem.line}:{problem.column}: ")
             assert problem.help
+
+
+VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
+
+
+class Page(HTMLParser):
+    """A browser's view of a rendered page: which elements are open, hidden ones above all, where a block's code is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, tuple[str, ...]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.open:
+            del self.open[len(self.open) - 1 - self.open[::-1].index(tag) :]
+
+    def handle_data(self, data: str) -> None:
+        self.seen.append((data, tuple(self.open)))
+
+
+@settings(max_examples=examples(1000), deadline=None)
+@given(with_html())
+@example("\n".join(["<p>`<!--`", "", *VALID]))
+@example("\n".join(["\\`<div hidden>\\`", "", *VALID]))
+@example("\n".join(["<div hidden>", "", '<img alt="</div>">', "", *VALID]))
+@example("\n".join(["<br>", "\\<div hidden>", "", *VALID]))
+@example("\n".join([*VALID[:14], '<br title=">">', *VALID[18:]]))
+def test_invariant_8_what_is_planned_is_shown_by_a_browser(text: str) -> None:
+    plan = plan_text(text).plan
+    if plan is None:
+        return
+
+    assert planned(plan) == rendered(text)
+    page = Page()
+    page.feed(MarkdownIt("commonmark").render(text))
+    page.close()
+    for script in (step.argv[-1] for _, task in plan.tasks() for step in task.steps if step.argv[0] in SHELLS):
+        assert (script, ("pre", "code")) in page.seen
+    for id_ in (task.id for _, task in plan.tasks()):
+        assert any(data == id_ and len(around) == 2 and around[0][0] == "h" for data, around in page.seen)
+
+
+def test_invariant_8_harmless_html_leaves_the_plan_as_it_is() -> None:
+    html = ["<!-- done -->", "", "Press <kbd>Ctrl</kbd>, <br> or `<div>`.", "", "<br>", ""]
+
+    for at in (0, 2, 6, 10, 12, 16, 18, len(VALID)):
+        plan = plan_text("\n".join([*VALID[:at], "", *html, *VALID[at:]])).plan
+        assert plan is not None, at
+        assert [len(steps) for _, steps in planned(plan)] == [2, 2, 1]
 
 
 def old_plan(text: str) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -7,7 +7,8 @@ import re
 from tek_abi.canonical import MAX_INTEGER
 from tek_abi.errors import QuantityError
 
-_NUMBER = re.compile(r"([0-9]{1,16})([A-Za-z]*)", re.ASCII)
+_NUMBER = re.compile(r"([0-9]++)([A-Za-z]*)", re.ASCII)
+_MAX_DIGITS = 16
 _DURATION_MS = {"": 1, "ms": 1, "s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SIZE_BYTES = {
     "": 1, "B": 1,
@@ -22,9 +23,9 @@ def _parse(text: str, units: dict[str, int], what: str) -> int:
     if match is None or match[2] not in units:
         known = ", ".join(unit for unit in units if unit)
         raise QuantityError(text, f"not a {what}: write a whole number and one of {known}")
-    amount = int(match[1]) * units[match[2]]
-    if amount > MAX_INTEGER:
-        raise QuantityError(text, f"a {what} is at most 2^53 - 1")
+    digits = match[1].lstrip("0") or "0"
+    if len(digits) > _MAX_DIGITS or (amount := int(digits) * units[match[2]]) > MAX_INTEGER:
+        raise QuantityError(text, f"too large: a {what} is at most 2^53 - 1")
     return amount
 
 

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import re
-import shlex
 from html import unescape
 from typing import Final, TypeVar
 
 import attrs
 
 from tek_abi import ExecutionPlan, Limit, Queue, Step, Task, layer_of
-from tek_planner.fields import FieldReader, Fields, Need, is_known_key, split_field
+from tek_planner.fields import FieldReader, Fields, Need
+from tek_planner.keys import is_known_key, split_field
 from tek_planner.legacy import numbered, queue_header, task_ids
 from tek_planner.needs import check_needs
 from tek_planner.problems import Problems
 from tek_planner.scan import Block, Break, Fence, Heading, Item, marks_of
-
-MAX_SCRIPT: Final = 120 * 1024
-"""Bytes of the longest script: the OS takes 128 KiB in one argument."""
+from tek_planner.steps import is_runnable, steps_of
 
 MAX_TASKS: Final = 1_000_000
 _TASK: Final = re.compile(r"`(TASK-[0-9]{3,})`(?!`)(.*)$", re.ASCII)
 _QUEUE: Final = re.compile(r"Queue ([A-Z]{1,8}) — (\S.*)$")
-_SHELLS: Final = {"sh": ("sh", "-eu", "-c"), "bash": ("bash", "-euo", "pipefail", "-c")}
-_MISTAKEN: Final = {"shell": "sh", "console": "sh", "zsh": "sh or bash", "sh": "sh", "bash": "bash", "argv": "argv"}
-
-
 _LIKE_TASK = re.compile(r"[^\w\s]{0,3}[`\s]*TASK-\d{3,}", re.IGNORECASE)
 _LIKE_TASK_HEADING = re.compile(r"#+[ \t]*`+[ \t]*TASK-\d{3,}", re.IGNORECASE)
 
@@ -48,11 +42,15 @@ class _Queue:
 
 
 class Builder:
-    """Builds one plan. ``section`` are the lines of a legacy section, by number."""
+    """Builds one plan. ``section`` are the lines of a legacy section, by number.
 
-    def __init__(self, problems: Problems, section: dict[int, str]) -> None:
+    ``raw_html`` is the first line that may hide what stands below it, 0 for none.
+    """
+
+    def __init__(self, problems: Problems, section: dict[int, str], raw_html: int = 0) -> None:
         self._problems = problems
         self._section = section
+        self._raw_html = raw_html
         self._document = FieldReader(problems, "document", "document")
         self._queues: list[_Queue] = []
         self._letters: dict[str, int] = {}
@@ -67,7 +65,9 @@ class Builder:
 
     def build(self, blocks: list[Block]) -> ExecutionPlan:
         """Return the plan; where problems were noted it is not to be used."""
-        for _, line in sorted(self._section.items()):
+        for number, line in sorted(self._section.items()):
+            if queue_header(line) is not None or task_ids(line):
+                self._shown(number)
             self._legacy(line)
         index = 0
         while index < len(blocks):
@@ -102,8 +102,8 @@ class Builder:
     def _heading(self, heading: Heading, following: list[Block]) -> None:
         first, self._reader, self._task = self._context == "start", None, None
         self._context = "other"
-        if heading.inside is not None and heading.text.startswith(("`TASK-", "Queue ")):
-            self._hidden(heading.line, heading.inside)
+        if heading.text.startswith(("`TASK-", "Queue ")):
+            self._shown(heading.line)
         if heading.text.startswith("`TASK-"):
             self._task_heading(heading)
         elif heading.text == "Queue" or heading.text.startswith("Queue "):
@@ -216,6 +216,7 @@ class Builder:
         if self._reader is self._document and not self._looks_like_fields(blocks, index):
             self._reader = None
         if self._reader is not None and not item.ordered:
+            self._shown(item.line)
             self._reader.read(item)
             self._last_item = item.line
         elif self._context in ("task", "queue") and is_known_key(item.text):
@@ -238,7 +239,7 @@ class Builder:
     def _break(self, block: Break) -> None:
         if block.line in self._section:
             return
-        reading, self._reader = self._reader is not None and self._last_item > 0, None
+        reader, self._reader = self._reader if self._last_item else None, None
         text = self._problems.lines[block.line - 1]
         if _LIKE_TASK_HEADING.match(text):
             help_ = "write one to six #, a blank, then the id: ### `TASK-001` Title"
@@ -248,7 +249,7 @@ class Builder:
                 self._problems.add("TEK208", block.line, 1, *block.unsure)
             if is_known_key(text[marks_of(text) :].strip()):
                 self._misplaced(block.line, marks_of(text) + 1)
-        if reading and self._context != "other" and (block.line == self._last_item + 1 or text[:1] in " \t"):
+        if reader is not None and self._context != "other" and (block.line == self._last_item + 1 or text[:1] in " \t"):
             self._problems.add(
                 "TEK313",
                 block.line,
@@ -256,6 +257,7 @@ class Builder:
                 "a field is one line; this would be shown as part of it",
                 "join the lines, or put a blank line before text at column 1",
             )
+            self._reader = reader
         self._last_item = 0
 
     def _misplaced(self, line: int, column: int) -> None:
@@ -268,82 +270,22 @@ class Builder:
         )
 
     def _fence(self, fence: Fence) -> None:
-        if self._context != "task" or self._task is None:
-            return
-        language = fence.info.split(None, 1)[0] if fence.info else ""
-        if language in (*_SHELLS, "argv") and not self._is_plain(fence):
-            return
-        if any(c in language for c in "\\&") or not language.isprintable():
+        if self._context == "task" and self._task is not None:
+            if is_runnable(fence):
+                self._shown(fence.line)
+            self._task.steps += steps_of(fence, self._problems)
+
+    def _shown(self, line: int) -> None:
+        """Check that what counts on a line is not below raw HTML. Told once: its cause is one."""
+        if 0 < self._raw_html <= line:
             self._problems.add(
-                "TEK505", fence.line, 1, "this language is shown as another than it is written", "write it plainly"
-            )
-        elif language in _SHELLS:
-            self._script(fence, _SHELLS[language])
-        elif language == "argv":
-            self._commands(fence)
-        elif language.lower() in _MISTAKEN:
-            self._problems.add(
-                "TEK506",
-                fence.line,
+                "TEK601",
+                line,
                 1,
-                f"a block in {language!r} under a task is not run",
-                f"write {_MISTAKEN[language.lower()]}, or text for a block that is only shown",
+                f"this may not be shown: line {self._raw_html} has raw HTML",
+                f"remove the HTML of line {self._raw_html}, or write its < as \\<",
             )
-
-    def _is_plain(self, fence: Fence) -> bool:
-        """Whether a block that is to run is shown as it is, in full and to everyone."""
-        before = len(self._problems.found)
-        if fence.inside is not None:
-            self._hidden(fence.line, fence.inside)
-        inner = re.compile(rf" {{0,3}}{re.escape(fence.mark)}{re.escape(fence.mark[0])}*[ \t]*[^\s`~]")
-        for number, line in enumerate(fence.body.split("\n"), fence.line + 1):
-            if inner.match(line):
-                self._problems.add(
-                    "TEK504", number, 1, "a fence inside a fence that is run", "open the outer one with more marks"
-                )
-            if not line.isprintable() and (bad := _first_hidden(line)) is not None:
-                message = f"an invisible character U+{ord(line[bad]):04X} in what is run"
-                self._problems.add("TEK105", number, bad + 1, message, "write it as an escape, or remove it")
-        return len(self._problems.found) == before
-
-    def _hidden(self, line: int, inside: tuple[str, int]) -> None:
-        name, opened = inside
-        what = "the comment" if name == "<!--" else f"<{name}>"
-        self._problems.add(
-            "TEK601",
-            line,
-            1,
-            f"this stands inside {what} that line {opened} opened, and may not be shown",
-            "close it above, or remove it",
-        )
-
-    def _script(self, fence: Fence, shell: tuple[str, ...]) -> None:
-        assert self._task is not None
-        if len(fence.body.encode("utf-8", "replace")) > MAX_SCRIPT:
-            self._problems.add(
-                "TEK507",
-                fence.line,
-                1,
-                f"this script is longer than {MAX_SCRIPT} bytes",
-                "put it into a file and run that",
-            )
-        else:
-            self._task.steps.append(Step((*shell, fence.body), "block", None, fence.line))
-
-    def _commands(self, fence: Fence) -> None:
-        assert self._task is not None
-        for number, line in enumerate(fence.body.split("\n"), fence.line + 1):
-            if not line.strip() or line.lstrip().startswith("#"):
-                continue
-            try:
-                words = shlex.split(line)
-            except ValueError as error:
-                self._problems.add(
-                    "TEK508", number, 1, f"this command cannot be split into words: {error}", "close the quote"
-                )
-                continue
-            if words and "\0" not in line:
-                self._task.steps.append(Step(tuple(words), "block", None, number))
+            self._raw_html = 0
 
     def _plan(self) -> ExecutionPlan:
         document = self._document.fields
@@ -402,11 +344,6 @@ class Builder:
                 f"the budget of {owner} is wider than the one above it in {wider}",
                 f"lower it to {wider}={parent[wider]} or less, or raise the one above",
             )
-
-
-def _first_hidden(line: str) -> int | None:
-    """Return the place of the first character that is not shown, a tab apart."""
-    return next((i for i, c in enumerate(line) if not c.isprintable() and c != "\t"), None)
 
 
 _Value = TypeVar("_Value")

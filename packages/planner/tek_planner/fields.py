@@ -10,47 +10,15 @@ from typing import Any, Final
 import attrs
 
 from tek_abi import LAYERS, Allow, Limit, PatternError, QuantityError, parse_limit, parse_rule
-from tek_abi.pattern import canonical_path
+from tek_abi.pattern import SYSTEM, canonical_path
 from tek_abi.quantity import parse_duration
+from tek_planner.keys import KEYS, SHOWN, split_field
 from tek_planner.problems import Problems
 from tek_planner.scan import Item
 
-KEYS: Final = {
-    "needs": "needs",
-    "requires": "needs",
-    "depends on": "needs",
-    "after": "needs",
-    "agent": "agent",
-    "allow": "allow",
-    "budget": "budget",
-    "timeout": "timeout",
-    "retries": "retries",
-    "env": "env",
-    "cwd": "cwd",
-    "inputs": "inputs",
-    "outputs": "outputs",
-    "idempotent": "idempotent",
-    "layer": "layer",
-    "tek": "tek",
-}
-_SHOWN: Final = (
-    "Needs",
-    "Agent",
-    "Allow",
-    "Budget",
-    "Timeout",
-    "Retries",
-    "Env",
-    "Cwd",
-    "Inputs",
-    "Outputs",
-    "Idempotent",
-    "Layer",
-)
-_FIELD: Final = re.compile(
-    r"(?:\*\*([^*:]{1,40})(?::\*\*|\*\*[ \t]*:)|__([^_:]{1,40})(?::__|__[ \t]*:)|([A-Za-z][A-Za-z ]{0,40}):)[ \t]*(.*)$"
-)
 _SPAN: Final = re.compile(r"`([^`]+)`")
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SECRET: Final = "secret:"  # noqa: S105  # the prefix of a secret's name
 _ENV: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.S)
 _NEED: Final = re.compile(r"TASK-[0-9]{3,}(?:#[0-9]+)?|[A-Z]{1,8}")
 MAX_RETRIES = 100
@@ -85,20 +53,6 @@ class Fields:
     given: set[str] = attrs.field(factory=set)
 
 
-def split_field(text: str) -> tuple[str, str, int] | None:
-    """Return key, value and the value's offset in an item's text, or ``None`` where it is no field."""
-    match = _FIELD.match(text)
-    if match is None:
-        return None
-    return (match[1] or match[2] or match[3]).strip(), match[4], match.start(4)
-
-
-def is_known_key(text: str) -> bool:
-    """Whether an item's text is a field with a known key."""
-    parts = split_field(text)
-    return parts is not None and parts[0].lower() in KEYS
-
-
 class FieldReader:
     """Reads items into ``Fields``; what is wrong becomes a diagnostic at its place."""
 
@@ -110,6 +64,11 @@ class FieldReader:
 
     def read(self, item: Item) -> None:
         """Read one item."""
+        if item.as_code:
+            self._problems.add(
+                "TEK314", item.line, item.column, "this is shown as code", "write one blank after the mark"
+            )
+            return
         parts = split_field(item.text)
         if parts is None:
             self._problems.add(
@@ -124,8 +83,8 @@ class FieldReader:
         name = KEYS.get(key.lower())
         column = item.column + offset
         if name is None:
-            close = difflib.get_close_matches(key.title(), _SHOWN, 1)
-            hint = f"did you mean {close[0]}?" if close else f"known fields are {', '.join(_SHOWN)}"
+            close = difflib.get_close_matches(key.title(), SHOWN, 1)
+            hint = f"did you mean {close[0]}?" if close else f"known fields are {', '.join(SHOWN)}"
             self._problems.add("TEK302", item.line, item.column, f"there is no field {key!r}", hint)
             return
         if name == "tek":
@@ -179,26 +138,20 @@ class FieldReader:
             "allow": self._allow,
             "budget": self._budget,
             "env": self._env,
+            "cwd": self._cwd,
         }
         try:
             if name in readers:
                 readers[name](value, line, column)
+            elif name in ("inputs", "outputs"):
+                setattr(self.fields, name, self._globs(value, line, column))
             else:
                 setattr(self.fields, name, self._scalar(name, value))
         except (PatternError, QuantityError, ValueError) as error:
             self._problems.add("TEK307", line, column, str(error), _HELP.get(name, ""))
 
     def _scalar(self, name: str, value: str) -> Any:
-        if name in ("inputs", "outputs"):
-            spans = self._spans(value)
-            for text, _ in spans:
-                canonical_path(text)
-            return tuple(text for text, _ in spans)
-        text = value.strip()
-        if len(text) > 2 and text[0] == text[-1] == "`":
-            text = text[1:-1]
-        if "`" in text:
-            raise ValueError(f"{value.strip()!r} is not one value")
+        text = self._one(value)
         match name:
             case "agent":
                 if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", text):
@@ -212,9 +165,6 @@ class FieldReader:
                 if not text.isascii() or not text.isdecimal() or int(text) > MAX_RETRIES:
                     raise ValueError(f"{text!r} is not a number from 0 to {MAX_RETRIES}")
                 return int(text)
-            case "cwd":
-                canonical_path(text)
-                return text
             case "idempotent":
                 if text.lower() not in ("yes", "no"):
                     raise ValueError(f"{text!r} is neither yes nor no")
@@ -224,11 +174,34 @@ class FieldReader:
                     raise ValueError(f"there is no layer {text!r}")
                 return text
 
+    def _one(self, value: str) -> str:
+        text = value.strip()
+        if len(text) > 2 and text[0] == text[-1] == "`":
+            text = text[1:-1]
+        if "`" in text:
+            raise ValueError(f"{value.strip()!r} is not one value")
+        return text
+
+    def _cwd(self, value: str, line: int, column: int) -> None:
+        text = self._one(value)
+        if canonical_path(text).startswith(SYSTEM):
+            self._problems.add("TEK315", line, column, f"{text!r} is outside the workspace", _HELP["cwd"])
+        self.fields.cwd = text
+
     def _spans(self, value: str) -> list[tuple[str, int]]:
         spans = [(match[1], match.start()) for match in _SPAN.finditer(value)]
         if not spans or _SPAN.sub("", value).replace(",", " ").strip():
             raise ValueError("every part stands in a code span of its own")
         return spans
+
+    def _globs(self, value: str, line: int, column: int) -> tuple[str, ...]:
+        spans = self._spans(value)
+        for text, offset in spans:
+            try:
+                canonical_path(text)
+            except PatternError as error:
+                self._problems.add("TEK307", line, column + offset, str(error), _HELP["inputs"])
+        return tuple(text for text, _ in spans)
 
     def _needs(self, value: str, line: int, column: int) -> None:
         for match in re.finditer(
@@ -256,7 +229,14 @@ class FieldReader:
             self.fields.allow.append(Allow(tuple(rules), line))
 
     def _budget(self, value: str, line: int, column: int) -> None:
-        self.fields.budget = parse_limit(value.replace("`", " "))
+        text = value.replace("`", " ")
+        for part in re.finditer(r"[^ \t,]+", text):
+            try:
+                parse_limit(part[0])
+            except QuantityError as error:
+                self._problems.add("TEK307", line, column + part.start(), str(error), _HELP["budget"])
+                return
+        self.fields.budget = parse_limit(text)
         self.fields.budget_line = (line, column)
 
     def _env(self, value: str, line: int, column: int) -> None:
@@ -264,6 +244,9 @@ class FieldReader:
             match = _ENV.fullmatch(text)
             if match is None:
                 self._problems.add("TEK310", line, column + offset, f"{text!r} is not NAME=value", _HELP["env"])
+            elif match[2].startswith(_SECRET) and not _VARIABLE.fullmatch(match[2].removeprefix(_SECRET)):
+                message = f"{match[1]} takes a secret, and does not name a variable"
+                self._problems.add("TEK310", line, column + offset, message, _HELP["env"])
             else:
                 self.fields.env[match[1]] = match[2]
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 import orjson
 
-from tek_abi import DecodeError, Diagnostic, ExecutionPlan, InvalidInput, Step, place_in_json
+from tek_abi import DecodeError, Diagnostic, ExecutionPlan, InvalidInput, PatternError, Step, place_in_json
+from tek_abi.pattern import canonical_path
 
 
 @attrs.frozen
@@ -41,9 +44,21 @@ def _read(data: bytes) -> dict[str, tuple[Step, ...]]:
         body = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise DecodeError("", f"this is not JSON: {error}") from None
+    try:
+        json.loads(data, object_pairs_hook=_once, parse_int=str)
+    except RecursionError:
+        raise DecodeError("", "this is nested too deeply") from None
     if not isinstance(body, dict):
         raise DecodeError("", "hooks are an object: a task id or a queue's full name, and its commands")
     return {key: _commands(value, key) for key, value in body.items()}
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object that names a key twice: readers differ on which one counts."""
+    for key, times in Counter(key for key, _ in pairs).items():
+        if times > 1:
+            raise DecodeError(key, "this key stands twice in one object")
+    return dict(pairs)
 
 
 def _commands(hook: Any, where: str) -> tuple[Step, ...]:
@@ -67,11 +82,20 @@ def _step(spec: Any, where: str, number: int) -> Step | None:
         raise DecodeError(f"{where}.cmd", "is not a list of texts")
     if cwd is not None and (not isinstance(cwd, str) or not cwd or "\0" in cwd):
         raise DecodeError(f"{where}.cwd", "is not a directory's name")
+    if cwd is not None:
+        _check_directory(cwd, f"{where}.cwd")
     if not argv:
         return None
     if not argv[0]:
         raise DecodeError(f"{where}.cmd[0]", "names no program")
     return Step(tuple(argv), "hook", cwd, number)
+
+
+def _check_directory(cwd: str, where: str) -> None:
+    try:
+        canonical_path(cwd)
+    except PatternError as error:
+        raise DecodeError(where, str(error)) from None
 
 
 def _only(value: dict[str, Any], known: tuple[str, ...], where: str) -> None:

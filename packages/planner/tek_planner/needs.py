@@ -46,6 +46,7 @@ def _check_circles(
     problems: Problems,
 ) -> None:
     waits: dict[_Node, list[_Node]] = {}
+    gates: dict[_Node, Queue] = {}
 
     def targets(names: Sequence[str], owner: str) -> Iterator[_Node]:
         for name in names:
@@ -57,24 +58,45 @@ def _check_circles(
     for index, queue in enumerate(queues):
         gate = ("gate", f"{queue.letter} {index}")
         if queue.needs:
+            gates[gate] = queue
             waits[gate] = list(targets(queue.needs, ""))
         waits.setdefault(("queue", queue.letter), []).extend(("task", task.id) for task in queue.tasks)
         for task in queue.tasks:
             if task.needs or queue.needs:
                 waits["task", task.id] = [*targets(task.needs, task.id), *([gate] if queue.needs else [])]
-    circle = _circle(waits)
+    circle = _circle(waits)[:-1]
     if circle:
-        names = [name if kind == "task" else f"Queue {name.partition(' ')[0]}" for kind, name in circle]
-        path = [name for index, name in enumerate(names) if index == 0 or name != names[index - 1]]
-        place = next((places[n][0] for n in (*path, *(q.name for q in queues)) if places.get(n)), None)
-        if place is not None:
-            problems.add(
-                "TEK402",
-                place.line,
-                place.column,
-                f"these need each other: {' -> '.join(path)}",
-                "remove one of the needs",
-            )
+        owners = {gate: queue.name for gate, queue in gates.items()}
+        wanted = [
+            need
+            for node, following in zip(circle, [*circle[1:], circle[0]], strict=True)
+            for need in places.get(owners.get(node, node[1]), ())
+            if need.name in (following[1], following[1].partition("#")[0])
+        ]
+        place = min(wanted, key=lambda need: (need.line, need.column))
+        path = _names(circle)
+        problems.add(
+            "TEK402",
+            place.line,
+            place.column,
+            f"these need each other: {' -> '.join([*path, path[0]])}",
+            "remove one of the needs",
+        )
+
+
+def _names(circle: list[_Node]) -> list[str]:
+    """Return how a circle is told: a queue that is waited for, for what it waits itself, is named once."""
+    last = max((index for index, (kind, _) in enumerate(circle) if kind == "gate"), default=-1) + 1
+    names: list[str] = []
+    kinds: list[str] = []
+    for kind, name in [*circle[last:], *circle[:last]]:
+        shown = name if kind == "task" else f"Queue {name.partition(' ')[0]}"
+        if kind == "gate" and kinds[-2:] == ["queue", "task"] and names[-2] == shown:
+            del names[-1], kinds[-1]
+        elif shown not in names[-1:]:
+            names.append(shown)
+            kinds.append(kind)
+    return names[:-1] if len(names) > 1 and names[0] == names[-1] else names
 
 
 def _circle(waits: Mapping[_Node, Sequence[_Node]]) -> list[_Node]:

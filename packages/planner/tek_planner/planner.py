@@ -6,7 +6,7 @@ import attrs
 
 from tek_abi import Diagnostic, ExecutionPlan
 from tek_planner.document import Builder
-from tek_planner.fields import split_field
+from tek_planner.keys import split_field
 from tek_planner.legacy import find_section, legacy_lines, legacy_plan, section_lines
 from tek_planner.problems import Problems
 from tek_planner.scan import Heading, Item, Scanner
@@ -72,8 +72,9 @@ def plan_text(text: str, path: str = "sot.md", *, source: str | None = None, gen
     section: dict[int, str] = {}
     if start is not None and (begin := find_section(lines)) is not None:
         section = dict(section_lines(lines, begin))
-    blocks = Scanner(lines, problems).scan()
-    plan = Builder(problems, section).build(blocks)
+    scanner = Scanner(lines, problems)
+    blocks = scanner.scan()
+    plan = Builder(problems, section, scanner.raw_html).build(blocks)
     if problems.found:
         return Planned(None, problems.all(), tuple(problems.warnings))
     plan = attrs.evolve(plan, source=source, generated_at=generated_at)

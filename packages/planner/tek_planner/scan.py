@@ -12,21 +12,17 @@ from typing import Final, TypeAlias
 import attrs
 
 from tek_planner.problems import Problems
-from tek_planner.raw_html import OpenHtml
+from tek_planner.raw_html import RawHtml
 
 
 @attrs.frozen
 class Heading:
-    """An ATX heading at column 1. ``text`` has no closing ``#``; ``column`` is where it starts.
-
-    ``inside`` names raw HTML that is still open above it, with its line.
-    """
+    """An ATX heading at column 1. ``text`` has no closing ``#``; ``column`` is where it starts."""
 
     line: int
     level: int
     text: str
     column: int
-    inside: tuple[str, int] | None = None
 
 
 @attrs.frozen
@@ -37,17 +33,20 @@ class Fence:
     info: str
     body: str
     mark: str = "```"
-    inside: tuple[str, int] | None = None
 
 
 @attrs.frozen
 class Item:
-    """One item of a list at column 1, on one line. ``column`` is where its text starts."""
+    """One item of a list at column 1, on one line. ``column`` is where its text starts.
+
+    ``as_code`` tells that so many blanks follow its mark that the text is shown as code.
+    """
 
     line: int
     text: str
     column: int
     ordered: bool = False
+    as_code: bool = False
 
 
 @attrs.frozen
@@ -122,7 +121,7 @@ class Scanner:
         self._problems = problems
         self._at = 0
         self._blocks: list[Block] = []
-        self._html_open = OpenHtml()
+        self._html_seen = RawHtml()
         self._last_text = -1
         self._ended_block = -1
         self._part_ends = self._part_counts = 0
@@ -133,6 +132,11 @@ class Scanner:
         while self._at < len(self._lines):
             self._line(self._lines[self._at])
         return self._blocks
+
+    @property
+    def raw_html(self) -> int:
+        """The first line with raw HTML that may hide what stands below it, 0 for none."""
+        return self._html_seen.line
 
     def _line(self, line: str) -> None:
         number = self._at + 1
@@ -162,8 +166,8 @@ class Scanner:
         raw = (match[2] or "").strip(" \t")
         text = _without_closing(raw)
         column = (match.start(2) if match[2] is not None else match.end(1)) + 1
-        self._blocks.append(Heading(number, len(match[1]), text, column, self._html_open.innermost))
-        self._html_open.feed(number, text)
+        self._blocks.append(Heading(number, len(match[1]), text, column))
+        self._html_seen.feed(number, match[0])
         self._ended_block = number
 
     def _fence(self, number: int, opening: re.Match[str]) -> None:
@@ -181,7 +185,7 @@ class Scanner:
                 "TEK502", end + 1, 1, "this fence is closed by an indented line", "start the closing fence at column 1"
             )
         body = "".join(line + "\n" for line in self._lines[self._at + 1 : end])
-        self._blocks.append(Fence(number, opening[2].strip(), body, opening[1], self._html_open.innermost))
+        self._blocks.append(Fence(number, opening[2].strip(" \t"), body, opening[1]))
         self._at = self._ended_block = end + 1
 
     def _html(self, number: int, end: re.Pattern[str] | None) -> None:
@@ -200,7 +204,7 @@ class Scanner:
                     "task syntax inside raw HTML is not rendered, so it is not run",
                     "end the HTML above, or move the task out of it",
                 )
-            self._html_open.feed(self._at + 1, line)
+            self._html_seen.feed(self._at + 1, line)
             self._at += 1
             if end is not None and end.search(line):
                 return
@@ -239,12 +243,15 @@ class Scanner:
                 "task syntax inside a list item is not a task",
                 "start it at column 1, outside the list",
             )
-        self._html_open.feed(number, line)
-        self._blocks.append(Item(number, match[3].rstrip(" \t"), match.start(3) + 1, match[1][0].isdigit()))
+        self._html_seen.feed(number, line)
+        blanks = len((match[1] + match[2]).expandtabs(4)) - len(match[1])
+        text, column = match[3].rstrip(" \t"), match.start(3) + 1
+        self._blocks.append(Item(number, text, column, match[1][0].isdigit(), blanks > 4))
 
     def _other(self, number: int, line: str) -> None:
         marks = marks_of(line)
-        if marks and is_task_like(line):
+        nested = marks > 0 and is_task_like(line)
+        if nested:
             self._problems.add(
                 "TEK210", number, marks + 1, "nested or indented task syntax is not run", "start it at column 1"
             )
@@ -257,7 +264,7 @@ class Scanner:
         self._last_text = number
         below = self._lines[number] if number < len(self._lines) else ""
         unsure = ("", "")
-        if _INDENTED_HEADING.match(line):
+        if _INDENTED_HEADING.match(line) and not nested:
             unsure = ("an indented heading under a task may or may not end it", "start it at column 1")
         elif _UNDERLINE.match(below) and not _is_rule(line):
             unsure = ("an underlined heading under a task may or may not end it", "write it as ## at column 1")
@@ -265,7 +272,7 @@ class Scanner:
                 self._problems.add(
                     "TEK208", number, 1, "an underlined heading does not declare a task", "write it as ###"
                 )
-        self._html_open.feed(number, line)
+        self._html_seen.feed(number, line)
         self._blocks.append(Break(number, unsure))
 
 

@@ -57,7 +57,8 @@ def command(
     if out is not None:
         if out.exists() and out.samefile(source.path):
             raise click.UsageError(f"--out {out} is the source itself; name another file")
-        out.parent.mkdir(parents=True, exist_ok=True)
+        if not out.parent.is_dir():
+            raise click.UsageError(f"--out {out}: there is no directory {out.parent}; make it, or name another file")
         out.write_bytes(plan_to_json(source.plan))
     if as_json:
         click.echo(orjson.dumps(_as_json(full), option=orjson.OPT_INDENT_2).decode())
