@@ -8,10 +8,12 @@ arguments, so that everything here can be tested without a disk, a process or a 
 from tek_kernel.account import Account, Busy, Exhausted, Reservation
 from tek_kernel.authority import Authority, Grant, TaskAuthority
 from tek_kernel.broker import Broker, Result, Settled
+from tek_kernel.certainty import Doubt
 from tek_kernel.checkpoint import Checkpoint, LedgerTree, open_checkpoint, origin_of
 from tek_kernel.clock import Stopwatch, utc_now
 from tek_kernel.core_effects import core_effects
 from tek_kernel.decide import Admitted, Decider, Refused, Scope, Scopes
+from tek_kernel.drift import Drift, drifts
 from tek_kernel.effect import (
     Applied,
     Cancel,
@@ -23,6 +25,7 @@ from tek_kernel.effect import (
     EffectRefused,
     SideEffect,
 )
+from tek_kernel.judge import Judgement, Rules, Verdict, judge
 from tek_kernel.ledger import DirectSink, GroupCommit, Ledger, Sink, Storage, StorageFailed
 from tek_kernel.lines import LedgerInvalid, Line, chained_lines, read_lines
 from tek_kernel.merkle import leaf_hash
@@ -36,6 +39,7 @@ from tek_kernel.registry import DuplicateEffect, Registry, UnknownEffect
 from tek_kernel.replay_hash import ReplayHash, TaskRecord, plan_digest, policy_digest
 from tek_kernel.signature import SignaturesUnavailable, Verifier, sign
 from tek_kernel.storage import DiskBlobs, LedgerBusy, LedgerFile, write_atomically
+from tek_kernel.trace import Trace
 from tek_kernel.verify import Checker, ReplayMismatch, Verification, verify
 
 __all__ = [
@@ -54,6 +58,8 @@ __all__ = [
     "Decider",
     "DirectSink",
     "DiskBlobs",
+    "Doubt",
+    "Drift",
     "Driven",
     "DuplicateEffect",
     "Effect",
@@ -64,6 +70,7 @@ __all__ = [
     "Grant",
     "GroupCommit",
     "InclusionProof",
+    "Judgement",
     "KeyInvalid",
     "Ledger",
     "LedgerBusy",
@@ -80,6 +87,7 @@ __all__ = [
     "ReplayMismatch",
     "Reservation",
     "Result",
+    "Rules",
     "Scope",
     "Scopes",
     "Settled",
@@ -95,14 +103,18 @@ __all__ = [
     "TaskRecord",
     "Tombstone",
     "TombstoneInvalid",
+    "Trace",
     "UnknownEffect",
     "Unproven",
+    "Verdict",
     "Verification",
     "Verifier",
     "VerifierKey",
     "chained_lines",
     "core_effects",
+    "drifts",
     "find_tail",
+    "judge",
     "keep_cut",
     "leaf_hash",
     "left_in_doubt",

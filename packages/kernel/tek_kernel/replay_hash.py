@@ -5,7 +5,7 @@ A Merkle tree whose leaf 0 is the digest of plan and policy, and whose further l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -79,14 +79,16 @@ class TaskRecord:
 
     def leaf(self, task: str, status: str) -> bytes:
         """Return the task's leaf: 32 bytes."""
-        effects = [value for path, value in sorted(self._effects.items()) if not self._is_lost(path)]
+        effects = [value for path, value in sorted(self._effects.items()) if not is_lost(path, self._races)]
         return bytes.fromhex(digest({"task": task, "effects": effects, "status": status}))
 
-    def _is_lost(self, path: tuple[int, ...]) -> bool:
-        return any(
-            len(path) > len(race) and path[: len(race)] == race and path[len(race)] != winner
-            for race, winner in self._races.items()
-        )
+
+def is_lost(path: tuple[int, ...], races: Mapping[tuple[int, ...], int]) -> bool:
+    """Whether a path lies in a branch that lost one of the ``races``, which are given with their winners."""
+    return any(
+        len(path) > len(race) and path[: len(race)] == race and path[len(race)] != winner
+        for race, winner in races.items()
+    )
 
 
 class ReplayHash:

@@ -107,7 +107,7 @@ def load_config(directory: Path | None, required: bool) -> Config:
     manifest = _optional(directory, "manifest.json")
     hooks = _optional(directory, "hooks.json")
     return attrs.evolve(
-        Config() if manifest is None else _read_manifest(*manifest),
+        Config() if manifest is None else read_manifest(*manifest),
         hooks=None if hooks is None else read_hooks(hooks[0], hooks[1]),
         digest=sha256_hex(b"\0".join(part[0] if part else b"" for part in (manifest, hooks))),
         directory=directory if manifest or hooks else None,
@@ -120,7 +120,8 @@ def _optional(directory: Path | None, name: str) -> tuple[bytes, str] | None:
     return read_input(directory / name, "configuration file"), str(directory / name)
 
 
-def _read_manifest(data: bytes, path: str) -> Config:
+def read_manifest(data: bytes, path: str) -> Config:
+    """Read a manifest's bytes; ``path`` is its file's. Raises ``InvalidInput``."""
     try:
         _check_keys(data)
         manifest = CODEC.loads(data, _Manifest)

@@ -20,12 +20,12 @@ from tek_kernel import (
     Registry,
     StorageFailed,
     Tail,
-    Verifier,
     find_tail,
     keep_cut,
     read_lines,
 )
 from tek_runner.inputs import UnreadableInput
+from tek_runner.recorded import of_machine, recorded_keys
 from tek_runner.run_directory import BLOBS, LEDGER
 
 
@@ -61,18 +61,18 @@ class Left:
     @property
     def workspace(self) -> Path:
         """Where the run's tasks work."""
-        return Path(_of_machine(self.checker, "workspace") or "/nonexistent")
+        return Path(of_machine(self.checker, "workspace") or "/nonexistent")
 
     @property
     def source(self) -> Path | None:
         """The file that the plan was read from, where it is on record."""
-        text = _of_machine(self.checker, "source")
+        text = of_machine(self.checker, "source")
         return Path(text) if text else None
 
     @property
     def config(self) -> Path | None:
         """The configuration's directory, where it is on record."""
-        text = _of_machine(self.checker, "config")
+        text = of_machine(self.checker, "config")
         return Path(text) if text else None
 
     def cut(self) -> tuple[int, str] | None:
@@ -120,7 +120,7 @@ def _read(
     tail = find_tail(data)
     codec = Codec(blobs)
     checker = Checker(codec)
-    redrive = Redrive(checker, codec, Host(AgentRegistry()), registry, _keys)
+    redrive = Redrive(checker, codec, Host(AgentRegistry()), registry, recorded_keys)
     entries: list[tuple[Entry, Instant]] = []
     halted = ""
     for line in read_lines(io.BytesIO(data[: tail.offset]), codec):
@@ -136,13 +136,3 @@ def _read(
         raise NothingToResume(str(directory), "the run is finished; there is nothing to resume")
     resumption = Resumption(redrive, checker, codec, answers, halted)
     return Left(directory, file, blobs, resumption, tail, entries, last.hash, last.at)
-
-
-def _keys(checker: Checker) -> Verifier:
-    return Verifier(tuple(bytes.fromhex(key) for key in checker.plan_entry.keys))
-
-
-def _of_machine(checker: Checker, name: str) -> str | None:
-    obs = checker.opened.obs if checker.opened is not None else None
-    value = obs.get(name) if isinstance(obs, dict) else None
-    return value if isinstance(value, str) else None

@@ -15,6 +15,8 @@ from tek_runner.inputs import UnreadableInput
 
 LEDGER = "ledger.jsonl"
 BLOBS = "blobs"
+RUNS = "runs"
+"""Where runs of a workspace stand in it, unless their user chose another place."""
 
 
 def make_run_directory(parent: Path, chosen: Path | None) -> Path:

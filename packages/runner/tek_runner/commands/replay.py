@@ -12,25 +12,27 @@ import orjson
 
 from tek_abi import Codec
 from tek_agents.registry import AgentRegistry
+from tek_effects_proc import LEVELS
 from tek_executor import Host
 from tek_kernel import (
-    Checker,
     LedgerInvalid,
-    Registry,
     ReplayMismatch,
     Unproven,
     Verification,
-    Verifier,
+    VerifierKey,
     redrive,
     verify,
 )
 from tek_runner.console import printable
-from tek_runner.effects import make_registry
 from tek_runner.examples import examples
 from tek_runner.exits import Exit
 from tek_runner.inputs import open_input
+from tek_runner.judging import judge_by
+from tek_runner.live import Record, run_live
 from tek_runner.proving import Held, proof_answer, proof_lines
+from tek_runner.recorded import recorded_effects, recorded_keys
 from tek_runner.run_directory import find_ledger
+from tek_runner.session import OFF
 from tek_runner.signing import read_verifier_key
 
 
@@ -40,6 +42,8 @@ from tek_runner.signing import read_verifier_key
         tek-runner replay runs/20260131_101500Z/ledger.jsonl
         tek-runner replay last --verify
         tek-runner replay last --verify --key ledger.key.pub
+        tek-runner replay last --policy stricter.json
+        tek-runner replay last --live /tmp/copy
         tek-runner replay last --json
         """
     )
@@ -48,17 +52,58 @@ from tek_runner.signing import read_verifier_key
 @click.option(
     "--verify", "only_verify", is_flag=True, help="Check chain, schema, outcomes and hash; run no agent code."
 )
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path),
+    help="Say what the run would have been denied under this manifest; run no agent code.",
+)
+@click.option(
+    "--live",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Run the plan again, for real, in a fresh copy of the workspace in DIR, and report what comes out otherwise.",
+)
+@click.option(
+    "--sandbox",
+    type=click.Choice(["auto", *LEVELS, OFF]),
+    default=None,
+    help="With --live: how commands are confined, as for run.  [default: auto]",
+)
 @click.option("--key", help="The verifier key that you trust, or its file: the checkpoint must be signed by it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(ledger: str, only_verify: bool, key: str | None, as_json: bool) -> int:
+def command(
+    ledger: str,
+    only_verify: bool,
+    policy: Path | None,
+    live: Path | None,
+    sandbox: str | None,
+    key: str | None,
+    as_json: bool,
+) -> int:
     """Replay LEDGER: a ledger file, a run's directory, or last.
 
     Every agent is driven again against the recorded outcomes; no effect is applied. Each request must equal the
     recorded one, permits and budgets must decide the same, and the replay hash must come out the same.
 
+    With --policy each recorded request is decided by another manifest: what that denies is listed, with what would
+    grant it, and the command ends with 3 if there is any. Where the run could have gone on otherwise, it says so.
+
+    With --live the recorded plan runs again, for real, under the recorded policy, in a copy of the run's workspace as
+    that is now. No file outside DIR is written (unless --sandbox=off lets commands do so), but hosts that it may reach
+    are reached. Each effect that differs from the record is listed, and the command ends with 4 if there is any. The
+    policy is the ledger's own: do this only with a ledger that you trust.
+
     """
     path = find_ledger(ledger)
     trusted = None if key is None else read_verifier_key(key)
+    if [only_verify, policy is not None, live is not None].count(True) > 1:
+        raise click.UsageError("--policy and --live verify too; say one of --verify, --policy and --live")
+    if sandbox is not None and live is None:
+        raise click.UsageError("--sandbox is for --live: nothing else starts a command")
+    if policy is not None:
+        return _judge(path, policy, trusted, as_json)
+    if live is not None:
+        return _live(path, live, sandbox or "auto", trusted, as_json)
     with open_input(path, "ledger") as file:
         try:
             held = Held.read(file, trusted)
@@ -83,23 +128,47 @@ def command(ledger: str, only_verify: bool, key: str | None, as_json: bool) -> i
     return Exit.OK
 
 
+def _judge(path: Path, policy: Path, trusted: VerifierKey | None, as_json: bool) -> int:
+    with open_input(path, "ledger") as file:
+        try:
+            held = Held.read(file, trusted)
+            answer = judge_by(policy, file, Codec(held.blobs(path)), held.opened.level)
+            held.check(file, path, answer.judgement.verification)
+        except (LedgerInvalid, Unproven) as problem:
+            _report_problem(path, problem, as_json)
+            return Exit.LEDGER
+    if as_json:
+        click.echo(orjson.dumps(answer.as_json()))
+    else:
+        for text in answer.lines():
+            click.echo(printable(text))
+    return Exit.DENIED if answer.judgement.denied else Exit.OK
+
+
+def _live(path: Path, target: Path, sandbox: str, trusted: VerifierKey | None, as_json: bool) -> int:
+    with open_input(path, "ledger") as file:
+        try:
+            held = Held.read(file, trusted)
+            record = Record.read(file, held.blobs(path))
+            held.check(file, path, record.verification)
+        except (LedgerInvalid, Unproven) as problem:
+            _report_problem(path, problem, as_json)
+            return Exit.LEDGER
+    answer = run_live(record, target, sandbox, as_json)
+    if as_json:
+        click.echo(orjson.dumps(answer.as_json()))
+    else:
+        for text in answer.lines():
+            click.echo(printable(text))
+    return Exit.INTERRUPTED if answer.finished.interrupted else Exit.LEDGER if answer.drifts else Exit.OK
+
+
 def _replay(file: BinaryIO, path: Path, held: Held, only_verify: bool) -> Verification:
     blobs = held.blobs(path)
     codec = Codec(blobs)
     if only_verify:
         return verify(file, codec)
-    return redrive(file, codec, Host(AgentRegistry()), _recorded_effects, _recorded_keys, blobs)
-
-
-def _recorded_effects(checker: Checker) -> Registry:
-    """Return the effects over the recorded workspace: their pure parts alone are used, which read nothing of it."""
-    obs = checker.opened.obs if checker.opened is not None else None
-    workspace = obs.get("workspace") if isinstance(obs, dict) else None
-    return make_registry(Path(workspace if isinstance(workspace, str) else "/nonexistent"), {})
-
-
-def _recorded_keys(checker: Checker) -> Verifier:
-    return Verifier(tuple(bytes.fromhex(key) for key in checker.plan_entry.keys))
+    return redrive(file, codec, Host(AgentRegistry()), recorded_effects, recorded_keys, blobs)
 
 
 def _answer(status: str, result: Verification | None, problem: dict[str, Any] | None = None) -> dict[str, Any]:
