@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 import attrs
 
@@ -108,10 +109,7 @@ class Ground:
         binds = {
             path: bind(path, _is_directory(path)) for path in (*marked.sealed, *matched) if not os.path.islink(path)
         }
-        for region in dict.fromkeys((*confinement.reads, *confinement.writes)):
-            path = self.real(region.path)
-            if any(_within(path, unseen) for unseen in _UNSEEN):
-                continue  # a root has its own, which hold nothing of the host
+        for region, path in _grants(self, confinement):
             match _reach(path):
                 case "missing":
                     missing.append(region.path)
@@ -175,6 +173,14 @@ class Ground:
             if not any(_within(path, bind.path) and bind.path != "/" for bind in binds)
             and not any(_within(bind.path, path) and not bind.read and not bind.masked for bind in binds)
         )
+
+
+@lru_cache(maxsize=256)
+def _grants(ground: Ground, confinement: Confinement) -> list[tuple[Region, str]]:
+    """Return the regions with their real paths, but for those of which a root has its own, with nothing of the host."""
+    regions = dict.fromkeys((*confinement.reads, *confinement.writes))
+    places = [(region, ground.real(region.path)) for region in regions]
+    return [(region, path) for region, path in places if not any(_within(path, unseen) for unseen in _UNSEEN)]
 
 
 def _needed(binds: list[Bind], pins: set[str]) -> Iterator[Bind]:

@@ -22,7 +22,9 @@ Identity = tuple[int, int]
 
 
 class Places(Protocol):
-    """Where canonical paths stand."""
+    """Where canonical paths stand. Equal ones say the same."""
+
+    def __hash__(self) -> int: ...
 
     def real(self, canonical: str) -> str:
         """Return the absolute path."""
@@ -53,38 +55,52 @@ class Marked:
 
 def find_marked(places: Places, confinement: Confinement) -> Marked:
     """Look for what a confinement marks within its trees."""
+    marked = Marked()
+    looks = _looks(places, confinement)
+    found = (marked.hidden, marked.sealed, marked.protected)
+    for base, roots, kind in looks.places:
+        _note(base, roots, found[kind])
+    for start, searches in looks.walks:
+        for path, search in _walk(start, searches):
+            _note(path, search.roots, found[search.kind])
+    return marked
+
+
+@attrs.frozen
+class _Looks:
+    """Where to look: single places with the roots that they count within and their kind, and walks for searches."""
+
+    places: list[tuple[str, list[str], int]]
+    walks: list[tuple[str, list[_Search]]]
+
+
+@lru_cache(maxsize=256)
+def _looks(places: Places, confinement: Confinement) -> _Looks:
     writes = _outermost([places.real(region.path) for region in confinement.writes if region.is_tree])
     reads = _outermost([places.real(region.path) for region in confinement.reads if region.is_tree])
-    marked = Marked()
-    kinds = (
-        (confinement.hidden, reads, marked.hidden),
-        (confinement.sealed, writes, marked.sealed),
-        (confinement.protected, writes, marked.protected),
-    )
+    kinds = ((confinement.hidden, reads), (confinement.sealed, writes), (confinement.protected, writes))
+    single: list[tuple[str, list[str], int]] = []
     walks: dict[str, list[_Search]] = {}
-    for patterns, roots, found in kinds:
+    for kind, (patterns, roots) in enumerate(kinds):
         for pattern in patterns:
             fixed, rest = _split(pattern)
             base = places.real(fixed)
             if not rest or rest == ["**"]:
-                _note(base, roots, found)
+                single.append((base, roots, kind))
                 continue
             starts = [root for root in roots if root != base and _inside(root, base)] if rest[0] == "**" else []
             for start in starts or [base]:
-                walks.setdefault(start, []).append(_Search(rest, roots, found))
-    for start, searches in walks.items():
-        for path, search in _walk(start, searches):
-            _note(path, search.roots, search.found)
-    return marked
+                walks.setdefault(start, []).append(_Search(rest, roots, kind))
+    return _Looks(single, list(walks.items()))
 
 
 @attrs.frozen(eq=False)
 class _Search:
-    """The segments of a pattern, and where to note what they match within ``roots``."""
+    """The segments of a pattern, the roots within which a match counts, and its kind: hidden, sealed or protected."""
 
     segments: list[str]
     roots: list[str]
-    found: dict[str, Identity]
+    kind: int
 
 
 def _outermost(trees: list[str]) -> list[str]:

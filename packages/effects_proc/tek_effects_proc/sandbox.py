@@ -94,11 +94,11 @@ def _request(ground: Ground, layout: Layout, command: Command) -> dict[str, Any]
         "owner": [owner.st_uid, owner.st_gid],
         "network": command.network,
         "rlimits": _rlimits(command.io),
+        "scratch_bytes": min(command.io, _SCRATCH_BYTES),
         "root": {
             "binds": [attrs.astuple(bind) for bind in layout.binds],
             "links": layout.links,
             "scratch": layout.scratch,
-            "scratch_bytes": min(command.io, _SCRATCH_BYTES),
             "home": ground.home,
             "cwd": command.cwd,
         },

@@ -6,6 +6,7 @@ any thread may ask; what becomes of a command is told on a socket of its own.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import select
@@ -23,6 +24,7 @@ import attrs
 
 from tek_abi import TekError
 from tek_effects_proc.child import Usage, pipe
+from tek_effects_proc.spawner.files import write_all
 from tek_effects_proc.spawner.sandbox import PROXY_PORT
 
 __all__ = ["PROXY_PORT", "Confined", "NotConfined", "Spawner"]
@@ -143,10 +145,10 @@ class Spawner:
             theirs.callback(answers.close)
             payload = os.memfd_create("request")
             theirs.callback(os.close, payload)
-            _write(payload, json.dumps(request).encode())
-            head = json.dumps({name: request[name] for name in ("owner", "network")}).encode()
+            write_all(payload, json.dumps(request).encode())
+            head = json.dumps({**{name: request[name] for name in ("owner", "network")}, "root": _digest(request)})
             try:
-                socket.send_fds(requests, [head], [payload, stdout_end, stderr_end, answers.fileno()])
+                socket.send_fds(requests, [head.encode()], [payload, stdout_end, stderr_end, answers.fileno()])
             except OSError as error:
                 raise NotConfined("spawner", error.errno or 0, "the spawner has ended") from error
             theirs.close()
@@ -230,7 +232,5 @@ def _launch(python: str, level: str) -> tuple[subprocess.Popen[bytes], socket.so
     return process, ours
 
 
-def _write(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+def _digest(request: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(request["root"]).encode()).hexdigest()

@@ -40,7 +40,7 @@ class Bubblewrap:
         program, argv, environment = keeper.words(request)
         options = [option.encode() for option in self._spaces()]
         # A set-id bubblewrap takes no size: a file is bounded by RLIMIT_FSIZE, all together by the system's default.
-        size = () if request["bwrap"]["setuid"] else ("--size", str(self._root.scratch_bytes))
+        size = () if request["bwrap"]["setuid"] else ("--size", str(request["scratch_bytes"]))
         options += [os.fsencode(option) for option in _mounts(self._root, size)]
         for name, value in environment.items():
             options += [b"--setenv", name, value]

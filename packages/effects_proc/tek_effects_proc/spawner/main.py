@@ -19,9 +19,10 @@ from typing import Any
 
 from tek_effects_proc.spawner import keeper, landlock, seccomp, system
 from tek_effects_proc.spawner.bubblewrap import Bubblewrap
+from tek_effects_proc.spawner.files import read_all
 from tek_effects_proc.spawner.landlocked import Landlocked
 from tek_effects_proc.spawner.mounts import cover_devices, mount_points
-from tek_effects_proc.spawner.sandbox import Host, Identity, Waiting, map_self, prepare, read_all, start, tell
+from tek_effects_proc.spawner.sandbox import Expected, Host, Identity, Waiting, map_self, prepare, start, tell
 
 _KEPT: dict[str, Callable[[dict[str, Any]], keeper.Confinement]] = {"bwrap": Bubblewrap, "landlock": Landlocked}
 """The levels at which the spawner has no namespaces of its own."""
@@ -86,6 +87,14 @@ def _namespace(uids: str, gids: str) -> int:
         os.close(pidfd)
 
 
+_Key = tuple[str, int, int]
+"""What two commands share that can have each other's root: its digest, and the user and group of the files."""
+
+
+def _key(head: dict[str, Any]) -> _Key:
+    return head["root"], *head["owner"]
+
+
 class Spawner:
     """Serves requests until the runner's end of ``requests`` is closed."""
 
@@ -104,6 +113,7 @@ class Spawner:
         self._mounts = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
         self._points: list[str] = []
         self._waiting: Waiting | None = None
+        self._last: tuple[str, int, int] | None = None
         # Commands without a network share an empty namespace where nothing but abstract sockets could be shared,
         # and those are out of each other's reach.
         self._shares_network = landlock.version() >= landlock.SCOPES_SINCE
@@ -132,64 +142,90 @@ class Spawner:
                 elif fd != self._requests.fileno():
                     self._reap(fd)
                 else:
-                    message, fds, _, _ = socket.recv_fds(self._requests, 256, 4)
+                    message, fds, _, _ = socket.recv_fds(self._requests, 512, 4)
                     if not message:
                         return
                     self._take(json.loads(message), fds)
 
     def _look_at_mounts(self) -> None:
         self._points = mount_points(read_all(self._mounts))
-        if self._waiting is not None:  # it knows other ones
-            self._waiting.requests.close()
-            self._waiting = None
+        self._dismiss()  # it knows other ones
 
     def _take(self, head: dict[str, Any], fds: list[int]) -> None:
         """Start what a request asks for, hand its pidfd to the runner, and prepare for the next one."""
-        slot: int | None = None
         status = socket.socket(fileno=fds[3])
         try:
             if self._level in _KEPT:
                 kept = _KEPT[self._level](json.loads(read_all(fds[0])))
                 pid, pidfd = keeper.start(kept, (fds[1], fds[2]), status, self._lifeline)
             else:
-                if self._user is None:
-                    slot, identity = self._owners.take(*head["owner"])
-                else:
-                    identity = Identity(*self._user, -1)
-                waiting = self._ready(head["network"])
-                pid, pidfd = waiting.pid, waiting.pidfd
-                self._running[pidfd], slot = slot, None
-                start(waiting, identity, fds)
+                pid, pidfd = self._start(_key(head), head["network"], fds)
             with suppress(OSError):  # whoever asked has given up; it is still ours to reap
                 socket.send_fds(status, [json.dumps({"started": pid}).encode()], [pidfd])
             if self._level in _KEPT:
                 self._watch(pidfd)
-            elif self._waiting is None:
-                with suppress(OSError):  # then the next command is told
-                    self._waiting = self._prepare(False)
+            else:
+                self._look_ahead(_key(head), fds[0])
         except OSError as error:
-            if slot is not None:
-                self._owners.release(slot)
             tell(status, {"failed": ["confinement", error.errno, f"{error.filename}: {error.strerror}"]})
         finally:
             status.close()
             for fd in fds[:3]:
                 os.close(fd)
 
-    def _ready(self, network: bool) -> Waiting:
-        """Return a first process, one that waits already where there is one."""
-        if network or self._waiting is None:
+    def _start(self, key: _Key, network: bool, fds: list[int]) -> tuple[int, int]:
+        waiting = self._ready(key, network)
+        if waiting.expected is not None:
+            identity = waiting.expected.identity
+        else:
+            self._running[waiting.pidfd], identity = self._owner(key)
+        start(waiting, identity, fds)
+        return waiting.pid, waiting.pidfd
+
+    def _ready(self, key: _Key, network: bool) -> Waiting:
+        """Return a first process, one that waits already where there is one that fits."""
+        waiting = self._waiting
+        if network or waiting is None:
             return self._prepare(network)
-        waiting, self._waiting = self._waiting, None
+        if waiting.expected is not None and waiting.expected.key != key:
+            self._dismiss()
+            return self._prepare(network)
+        self._waiting = None
         return waiting
 
-    def _prepare(self, network: bool) -> Waiting:
-        waiting = prepare(Host(self._user, self._points, self._lifeline), network, self._shares_network)
+    def _look_ahead(self, key: _Key, payload: int) -> None:
+        """Prepare for the next command: with a root where the last two had the same, unless others run that would do
+        better with the processor.
+        """
+        expected, slot = None, None
+        if self._waiting is None:
+            with suppress(OSError):  # then the next command is told
+                if key == self._last and len(self._running) == 1:
+                    slot, identity = self._owner(key)
+                    expected = Expected(key, payload, identity)
+                self._waiting = self._prepare(False, expected)
+                self._running[self._waiting.pidfd], slot = slot, None
+        if slot is not None:
+            self._owners.release(slot)
+        self._last = key
+
+    def _owner(self, key: _Key) -> tuple[int | None, Identity]:
+        """Return whom a command runs as, and the slot that it takes, if any."""
+        return self._owners.take(key[1], key[2]) if self._user is None else (None, Identity(*self._user, -1))
+
+    def _prepare(self, network: bool, expected: Expected | None = None) -> Waiting:
+        host = Host(self._user, self._points, self._lifeline)
+        waiting = prepare(host, network, self._shares_network, expected)
         self._watch(waiting.pidfd)
         # The last holder of its mounts waits until the system has taken them apart: that shall not be the command.
         with suppress(OSError):
             self._roots[waiting.pidfd] = os.open(f"/proc/{waiting.pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         return waiting
+
+    def _dismiss(self) -> None:
+        if self._waiting is not None:
+            self._waiting.requests.close()
+            self._waiting = None
 
     def _watch(self, pidfd: int) -> None:
         self._running[pidfd] = None
@@ -200,8 +236,7 @@ class Spawner:
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
         os.close(pidfd)
         if self._waiting is not None and self._waiting.pidfd == pidfd:
-            self._waiting.requests.close()
-            self._waiting = None
+            self._dismiss()
         if pidfd in self._roots:
             os.close(self._roots.pop(pidfd))
         slot = self._running.pop(pidfd)

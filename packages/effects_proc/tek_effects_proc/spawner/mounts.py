@@ -15,13 +15,15 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from tek_effects_proc.spawner import system
+from tek_effects_proc.spawner.ahead import Origin
+from tek_effects_proc.spawner.files import identity_of
 from tek_effects_proc.spawner.landlock import READ, WRITE, WRITE_FILE, Ruleset
 
 _SHM = "/dev/shm"  # noqa: S108  # within a command's root
 DEVICES = ("null", "zero", "full", "random", "urandom")
 LINKS = (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"))
 _SAFE = system.MOUNT_ATTR_NOSUID | system.MOUNT_ATTR_NODEV
-_COVERABLE = ("/tmp", "/var", "/usr", "/etc")  # noqa: S108  # a directory to mount on, in a namespace of our own
+_COVERED = "/dev"
 _OWN_BYTES = 1 << 20
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 _PSEUDO = frozenset({
@@ -41,13 +43,12 @@ class Bind(NamedTuple):
 
 class Root(NamedTuple):
     """What a command's root is made of. ``links`` are symlinks with their texts; ``scratch`` are directories of its
-    own, in memory, up to ``scratch_bytes`` together; ``cwd`` is there, if empty, whatever else is granted.
+    own, in memory; ``cwd`` is there, if empty, whatever else is granted.
     """
 
     binds: tuple[Bind, ...]
     links: tuple[tuple[str, str], ...]
     scratch: tuple[str, ...]
-    scratch_bytes: int
     home: str
     cwd: str
 
@@ -83,8 +84,16 @@ def stock() -> Stock:
     return Stock(Ruleset(), devices, system.open_tree(devices, recursive=True), proc)
 
 
-def build(root: Root, made: Stock, owner: tuple[int, int, int], points: Sequence[str]) -> Ruleset:
-    """Make the root and enter it; return the Landlock rules that say the same. Called with all capabilities.
+class Built(NamedTuple):
+    """A root that can be entered: the Landlock rules that say the same, what it was made from, and its mount."""
+
+    rules: Ruleset
+    origins: tuple[Origin, ...]
+    base: int
+
+
+def build(root: Root, made: Stock, owner: tuple[int, int, int], points: Sequence[str]) -> Built:
+    """Make the root. Its scratch has no room yet. Called with all capabilities.
 
     ``owner`` are the user and group of what is the command's own, and the namespace that maps owners for the runner's
     root, or -1; ``points`` are the host's mount points.
@@ -92,10 +101,11 @@ def build(root: Root, made: Stock, owner: tuple[int, int, int], points: Sequence
     rules, devices, device_tree, proc = made
     uid, gid, userns = owner
     held = [part for bind in root.binds for part in _open(bind, userns, points)]
+    origins = tuple(Origin(part.bind.path, identity_of(part.origin)) for part in held)
     # Nobody but root may write to what is not the command's own; as an ordinary user's, Landlock alone says so.
-    base = system.new_filesystem("tmpfs", _SAFE, mode="0755", size=str(root.scratch_bytes + _OWN_BYTES))
-    # In a namespace of our own, what this covers is missed by nobody.
-    system.move_mount(base, system.open_path(next(path for path in _COVERABLE if os.path.isdir(path))))
+    base = system.new_filesystem("tmpfs", _SAFE, mode="0755", size=str(_OWN_BYTES))
+    # In a namespace of our own, what this covers is missed by nobody, and no bind comes from there.
+    system.move_mount(base, system.open_path(_COVERED))
     plan = _Tree(base)
     system.move_mount(proc, plan.point("proc", is_dir=True))
     rules.allow(plan.open("proc"), READ | WRITE_FILE)
@@ -113,10 +123,21 @@ def build(root: Root, made: Stock, owner: tuple[int, int, int], points: Sequence
         if cover >= 0:
             system.mount_setattr(cover, _SAFE | system.MOUNT_ATTR_RDONLY, recursive=False)
     plan.point(root.cwd.lstrip("/"), is_dir=True)
-    os.fchdir(base)
+    return Built(rules, origins, base)
+
+
+def abandon(made: Stock) -> None:
+    """Take away a root that was begun with this stock, and is not entered."""
+    if identity_of(system.open_path(_COVERED)) != identity_of(made.devices):
+        system.unmount(_COVERED)
+
+
+def enter(built: Built, scratch_bytes: int) -> None:
+    """Make it the root of this process, with so many bytes for what is the command's own."""
+    os.fchdir(built.base)
     system.pivot_root_here()
     os.chdir("/")
-    return rules
+    system.reconfigure("/", size=str(scratch_bytes + _OWN_BYTES))
 
 
 class _Tree:
@@ -264,7 +285,7 @@ def _attach(tree: _Tree, part: _Held, rules: Ruleset, binds: Sequence[Bind]) -> 
     relative = bind.path.lstrip("/")
     point = tree.point(relative, part.is_dir)
     # What the host has mounted there covers another directory, which nobody can move away.
-    if tree.is_foreign(relative) and not part.inner and _identity(point) != _identity(part.origin):
+    if tree.is_foreign(relative) and not part.inner and identity_of(point) != identity_of(part.origin):
         raise OSError(errno.ESTALE, "it was replaced while the command was being started", bind.path)
     if bind.masked:
         holds = any(other.path.startswith(bind.path + "/") for other in binds)
@@ -276,11 +297,6 @@ def _attach(tree: _Tree, part: _Held, rules: Ruleset, binds: Sequence[Bind]) -> 
     tree.foreign(relative)
     rules.allow(part.origin, (READ if bind.read else 0) | (WRITE if bind.write else 0))
     return -1
-
-
-def _identity(fd: int) -> tuple[int, int]:
-    status = os.fstat(fd)
-    return status.st_dev, status.st_ino
 
 
 def _empty(is_dir: bool, mode: str) -> int:
@@ -298,7 +314,6 @@ def root_from(value: dict[str, Any]) -> Root:
         tuple(Bind(*bind) for bind in value["binds"]),
         tuple((path, text) for path, text in value["links"]),
         tuple(value["scratch"]),
-        value["scratch_bytes"],
         value["home"],
         value["cwd"],
     )

@@ -18,8 +18,10 @@ from fcntl import F_DUPFD_CLOEXEC, fcntl, ioctl
 from typing import Any, NamedTuple, NoReturn
 
 from tek_effects_proc.spawner import seccomp, system
+from tek_effects_proc.spawner.ahead import Account, account, still_stands
+from tek_effects_proc.spawner.files import read_all
 from tek_effects_proc.spawner.landlock import Ruleset
-from tek_effects_proc.spawner.mounts import Stock, build, root_from, stock
+from tek_effects_proc.spawner.mounts import Built, Stock, abandon, build, enter, root_from, stock
 from tek_effects_proc.spawner.probe import attempt_all
 
 PROXY_PORT = 3128
@@ -29,7 +31,6 @@ _SPACES = system.CLONE_NEWNS | system.CLONE_NEWPID | system.CLONE_NEWIPC | syste
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ)
 """What the spawner and Python ignore; a program would inherit that."""
 
-_PIECE = 1 << 20
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
 
@@ -56,24 +57,38 @@ class Host(NamedTuple):
     lifeline: tuple[int, int]
 
 
+class Expected(NamedTuple):
+    """The command that will presumably be asked for: its root's digest with its files' owner, a request that holds
+    such a root, and whom it will run as.
+    """
+
+    key: tuple[str, int, int]
+    payload: int
+    identity: Identity
+
+
 class Waiting(NamedTuple):
-    """A first process that waits in its namespaces for its request, and ends when ``requests`` is closed."""
+    """A first process that waits in its namespaces for its request, and ends when ``requests`` is closed.
+
+    Where one is ``expected``, it builds that one's root meanwhile.
+    """
 
     pid: int
     pidfd: int
     requests: socket.socket
+    expected: Expected | None
 
 
-def prepare(host: Host, network: bool, shared_network: bool) -> Waiting:
+def prepare(host: Host, network: bool, shared_network: bool, expected: Expected | None) -> Waiting:
     """Start the first process of a command ahead of its request. Raises ``OSError``."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     flags = _SPACES | (system.CLONE_NEWUSER if host.user is not None else 0)
     flags |= system.CLONE_NEWNET if network or not shared_network else 0
     pid, pidfd = system.clone(flags)
     if pid == 0:
-        _first_process(host, network, theirs)
+        _first_process(host, network, theirs, expected)
     theirs.close()
-    return Waiting(pid, pidfd, ours)
+    return Waiting(pid, pidfd, ours, expected)
 
 
 def start(waiting: Waiting, identity: Identity, fds: list[int]) -> None:
@@ -87,12 +102,16 @@ def start(waiting: Waiting, identity: Identity, fds: list[int]) -> None:
         socket.send_fds(requests, [b"%d %d" % (identity.uid, identity.gid)], [*fds, *userns])
 
 
-def _first_process(host: Host, network: bool, requests: socket.socket) -> NoReturn:
+def _first_process(host: Host, network: bool, requests: socket.socket, expected: Expected | None) -> NoReturn:
     """Live as process 1 of the new pid namespace: build it, give every right up, start the command, wait for it."""
     step, status = "confinement", None
     try:
-        close_all_but(0, 1, 2, host.lifeline[0], requests.fileno())
+        needed = () if expected is None else (expected.payload, max(expected.identity.userns, 0))
+        close_all_but(0, 1, 2, host.lifeline[0], requests.fileno(), *needed)
         ahead = _settle(host, network)
+        foreseen = None
+        if expected is not None and not isinstance(ahead, OSError):
+            foreseen = _foresee(expected, ahead, host.points)
         message, fds, _, _ = socket.recv_fds(requests, 64, 5)
         if not message:
             os._exit(0)
@@ -103,7 +122,15 @@ def _first_process(host: Host, network: bool, requests: socket.socket) -> NoRetu
         request = json.loads(read_all(payload))
         uid, gid = map(int, message.split())
         identity = Identity(uid, gid, fds[4] if len(fds) == 5 else -1)
-        rules = build(root_from(request["root"]), ahead, identity, host.points)
+        if foreseen is not None and still_stands(foreseen.account):
+            built = foreseen.built
+        else:
+            if expected is not None:
+                abandon(ahead)
+                ahead = stock()
+            built = build(root_from(request["root"]), ahead, identity, host.points)
+        enter(built, request["scratch_bytes"])
+        rules = built.rules
         if network:
             _listen(status)
             rules.allow_connecting(PROXY_PORT)
@@ -151,6 +178,20 @@ def _settle(host: Host, network: bool) -> Stock | OSError:
         return stock()
     except OSError as error:
         return error
+
+
+class _Foreseen(NamedTuple):
+    built: Built
+    account: Account
+
+
+def _foresee(expected: Expected, made: Stock, points: list[str]) -> _Foreseen | None:
+    """Build the root of the command that is expected. What goes wrong is told when it goes wrong again."""
+    with suppress(OSError):
+        root = root_from(json.loads(read_all(expected.payload))["root"])
+        built = build(root, made, expected.identity, points)
+        return _Foreseen(built, account(built.origins))
+    return None
 
 
 def _listen(status: socket.socket) -> None:
@@ -246,15 +287,6 @@ def close_all_but(*kept: int) -> None:
             system.close_range(first, fd - 1)
         first = fd + 1
     system.close_range(first)
-
-
-def read_all(fd: int) -> bytes:
-    """Return all of a file."""
-    os.lseek(fd, 0, os.SEEK_SET)
-    pieces = []
-    while piece := os.read(fd, _PIECE):
-        pieces.append(piece)
-    return b"".join(pieces)
 
 
 def tell(status: socket.socket | None, message: dict[str, Any]) -> None:

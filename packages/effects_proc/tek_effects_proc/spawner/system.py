@@ -16,6 +16,7 @@ MACHINE = os.uname().machine
 
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}.get(MACHINE, -1)
 _OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT = 428, 429, 430, 431, 432
+_FSPICK = 433
 _CLONE3, _CLOSE_RANGE, _OPENAT2, _MOUNT_SETATTR = 435, 436, 437, 442
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 
@@ -155,15 +156,32 @@ def new_filesystem(kind: str, attributes: int, **options: str) -> int:
         os.close(context)
 
 
+def reconfigure(path: str, **options: str) -> None:
+    """Change options of the file system that is mounted at ``path``, fspick(2)."""
+    context = _check(_syscall(_long(_FSPICK), _long(AT_FDCWD), _path(path), _long(1)), "fspick")
+    try:
+        for name, value in options.items():
+            result = _syscall(_long(_FSCONFIG), _long(context), _long(1), _path(name), _path(value), _long(0))
+            _check(result, f"fsconfig {name}")
+        _check(_syscall(_long(_FSCONFIG), _long(context), _long(7), None, None, _long(0)), "fsconfig")
+    finally:
+        os.close(context)
+
+
 def keep_mounts_here() -> None:
     """Let mounts made here reach no other namespace, while those made outside still reach this one, mount(2)."""
     _check(_libc.mount(_path("none"), _path("/"), None, ctypes.c_ulong(_MS_SLAVE | _MS_REC), None), "mount")
 
 
+def unmount(path: str) -> None:
+    """Take away what is mounted at ``path`` with all beneath it, umount2(2) with MNT_DETACH."""
+    _check(_libc.umount2(_path(path), 2), "umount2")
+
+
 def pivot_root_here() -> None:
     """Make the current directory the root and drop the old one, pivot_root(2)."""
     _check(_syscall(_long(_PIVOT_ROOT), _path("."), _path(".")), "pivot_root")
-    _check(_libc.umount2(_path("."), 2), "umount2")
+    unmount(".")
 
 
 def _prctl(name: str, option: int, first: Any = 0, second: Any = 0) -> None:
