@@ -29,6 +29,7 @@ from tek_kernel.judge import Judgement, Rules, Verdict, judge
 from tek_kernel.ledger import DirectSink, GroupCommit, Ledger, Sink, Storage, StorageFailed
 from tek_kernel.lines import LedgerInvalid, Line, chained_lines, read_lines
 from tek_kernel.merkle import leaf_hash
+from tek_kernel.needs import Asked, Need, Needs, needs
 from tek_kernel.note import KeyInvalid, SigningKey, Unproven, VerifierKey
 from tek_kernel.plain_text import said, short
 from tek_kernel.proof import InclusionProof
@@ -47,6 +48,7 @@ __all__ = [
     "Admitted",
     "AgentHost",
     "Applied",
+    "Asked",
     "Authority",
     "Broker",
     "Busy",
@@ -78,6 +80,8 @@ __all__ = [
     "LedgerInvalid",
     "LedgerTree",
     "Line",
+    "Need",
+    "Needs",
     "RecordedBlobs",
     "Redacted",
     "Redrive",
@@ -118,6 +122,7 @@ __all__ = [
     "keep_cut",
     "leaf_hash",
     "left_in_doubt",
+    "needs",
     "open_checkpoint",
     "origin_of",
     "plan_digest",
