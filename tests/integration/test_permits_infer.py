@@ -63,8 +63,16 @@ def _installed(place: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(place / "site"), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def _ends(answer: Answer) -> dict[str, tuple[str, str]]:
-    return {one["task"]: (one["status"], one["message"]) for one in answer.json["results"]}
+def _ends(answer: Answer) -> dict[str, tuple[str, list[int], bool]]:
+    """Return how each task ended: its status, its commands' exit codes, and whether a permit refused it something."""
+    return {
+        one["task"]: (
+            one["status"],
+            [command["rc"] for command in one.get("commands", [])],
+            "refused by" in one["message"],
+        )
+        for one in answer.json["results"]
+    }
 
 
 def _left_out(permits: list[Any]) -> Iterator[list[Any]]:
