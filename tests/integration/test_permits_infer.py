@@ -63,12 +63,12 @@ def _installed(place: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(place / "site"), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def _ends(answer: Answer) -> dict[str, tuple[str, list[int], bool]]:
+def _ends(answer: Answer) -> dict[str, tuple[str, list[int | None], bool]]:
     """Return how each task ended: its status, its commands' exit codes, and whether a permit refused it something."""
     return {
         one["task"]: (
             one["status"],
-            [command["rc"] for command in one.get("commands", [])],
+            [command.get("rc") for command in one.get("commands", [])],
             "refused by" in one["message"],
         )
         for one in answer.json["results"]
