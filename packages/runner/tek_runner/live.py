@@ -6,23 +6,23 @@ import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import attrs
 
-from tek_abi import Access, Codec, Permit, Policy, TaskResult, TekError
+from tek_abi import Access, Permit, Policy, TaskResult, TekError
 from tek_abi.pattern import WORKSPACE
 from tek_abi.permit import match_action
 from tek_abi.quantity import show_size
 from tek_effects_proc import open_sandbox
 from tek_executor import Options
-from tek_kernel import Checker, DiskBlobs, Drift, Trace, Verification, drifts, read_lines
+from tek_kernel import Checker, DiskBlobs, Drift, drifts
 from tek_runner.config import Config, load_config
 from tek_runner.console import Console
 from tek_runner.fresh_copy import Copied, check_target, copy_workspace
 from tek_runner.inputs import open_input
 from tek_runner.prepare import shown
-from tek_runner.recorded import of_machine
+from tek_runner.recorded import Record, of_machine
 from tek_runner.run_directory import BLOBS, LEDGER, RUNS, make_run_directory
 from tek_runner.session import OFF, Finished, Session, agent_of, execute, needs_sandbox
 
@@ -37,26 +37,6 @@ class NotLive(TekError, ValueError):
 
     def __str__(self) -> str:
         return f"this run cannot be run again in a copy: {self.problem}"
-
-
-@attrs.frozen
-class Record:
-    """A recorded run that was verified, with what its tasks did."""
-
-    checker: Checker
-    verification: Verification
-    trace: Trace
-    codec: Codec
-
-    @classmethod
-    def read(cls, file: BinaryIO, blobs: DiskBlobs) -> Record:
-        """Verify a ledger from its start. Raises ``LedgerInvalid``."""
-        codec = Codec(blobs)
-        checker, trace = Checker(codec), Trace()
-        for line in read_lines(file, codec):
-            checker.take(line)
-            trace.take(line)
-        return cls(checker, checker.finish(), trace, codec)
 
 
 @attrs.frozen

@@ -20,6 +20,7 @@ _COMMANDS = {
     "run": "Run a plan in parallel, under permits and budgets.",
     "resume": "Go on with a run that was interrupted or cut off.",
     "replay": "Drive a recorded run again, touching nothing, and verify it.",
+    "diff": "Compare two recorded runs, task by task.",
     "permits": "Find the smallest policy that a recorded run needed.",
     "keygen": "Make the key that signs ledgers.",
     "checkpoint": "Sign a closed ledger that has no checkpoint yet.",

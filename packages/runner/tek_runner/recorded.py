@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
-from tek_kernel import Checker, Registry, Verifier
+import attrs
+
+from tek_abi import Budget, Codec, EffectOutcome
+from tek_kernel import Checker, DiskBlobs, Registry, Trace, Verification, Verifier, read_lines
 from tek_runner.effects import make_registry
 
 
@@ -23,3 +27,27 @@ def of_machine(checker: Checker, name: str) -> str | None:
     obs = checker.opened.obs if checker.opened is not None else None
     value = obs.get(name) if isinstance(obs, dict) else None
     return value if isinstance(value, str) else None
+
+
+@attrs.frozen
+class Record:
+    """A recorded run that was verified, with what its tasks did and used."""
+
+    checker: Checker
+    verification: Verification
+    trace: Trace
+    codec: Codec
+    used: dict[str, Budget]
+
+    @classmethod
+    def read(cls, file: BinaryIO, blobs: DiskBlobs) -> Record:
+        """Verify a ledger from its start. Raises ``LedgerInvalid``."""
+        codec = Codec(blobs)
+        checker, trace, used = Checker(codec), Trace(), dict[str, Budget]()
+        for line in read_lines(file, codec):
+            checker.take(line)
+            trace.take(line)
+            if isinstance(line.entry, EffectOutcome):
+                task = line.entry.position.task
+                used[task] = used.get(task, Budget()) + line.entry.usage
+        return cls(checker, checker.finish(), trace, codec, used)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
-from tek_abi import ExecutionPlan, InvalidInput, Permit, Policy
+from tek_abi import ExecutionPlan, InvalidInput, Limit, Permit, Policy
 from tek_kernel import plan_digest, utc_now
 from tek_runner.config import Config
 from tek_runner.inputs import UnreadableInput, load_source
@@ -35,24 +35,25 @@ def _of_plan(left: Left, config: Config) -> Iterator[str]:
     if plan_digest(now) == plan_digest(before):
         return
     yield f"{left.source}: the plan has changed since the run was started"
-    yield from _of_tasks(before, now)
+    yield from (f"  {text}" for text in plan_differences(before, now))
 
 
-def _of_tasks(before: ExecutionPlan, now: ExecutionPlan) -> Iterator[str]:
+def plan_differences(before: ExecutionPlan, now: ExecutionPlan) -> Iterator[str]:
+    """Yield in what two plans differ, task by task and queue by queue."""
     old, new = ({task.id: (queue, task) for queue, task in plan.tasks()} for plan in (before, now))
     for id_ in old.keys() - new.keys():
-        yield f"  {id_} is gone"
+        yield f"{id_} is gone"
     for id_ in new.keys() - old.keys():
-        yield f"  {id_} is new"
+        yield f"{id_} is new"
     for id_ in (id_ for id_ in old if id_ in new):
         fields = _different(old[id_][1], new[id_][1])
         if fields:
-            yield f"  {id_} differs in {', '.join(fields)}"
+            yield f"{id_} differs in {', '.join(fields)}"
     heads = [{queue.letter: attrs.evolve(queue, tasks=()) for queue in plan.queues} for plan in (before, now)]
     for letter in (letter for letter in heads[0] if letter in heads[1]):
         fields = _different(heads[0][letter], heads[1][letter])
         if fields:
-            yield f"  Queue {letter} differs in {', '.join(fields)}"
+            yield f"Queue {letter} differs in {', '.join(fields)}"
 
 
 def _different(before: object, now: object) -> list[str]:
@@ -61,16 +62,19 @@ def _different(before: object, now: object) -> list[str]:
 
 
 def _of_policy(before: Policy, now: Policy) -> Iterator[str]:
-    old = _written(before.permits)
-    new = _written(now.permits)
-    lost, gained = [one for one in old if one not in new], [one for one in new if one not in old]
-    fields = [name for name in _different(before, now) if name not in ("permits", "run")]
-    if lost or gained or fields:
+    written = [attrs.evolve(policy, permits=_written(policy.permits), run=Limit()) for policy in (before, now)]
+    found = list(policy_differences(*written))
+    if found:
         yield "the policy has changed since the run was started"
-    yield from (f"  it no longer grants {permit}" for permit in lost)
-    yield from (f"  it now grants {permit}" for permit in gained)
-    yield from (f"  it differs in {name}" for name in fields)
+    yield from (f"  it {text}" for text in found)
 
 
-def _written(permits: Iterable[Permit]) -> list[Permit]:
-    return [permit for permit in permits if not permit.rule.startswith(_FLAG)]
+def policy_differences(before: Policy, now: Policy) -> Iterator[str]:
+    """Yield in what the second of two policies differs from the first."""
+    yield from (f"no longer grants {permit}" for permit in before.permits if permit not in now.permits)
+    yield from (f"now grants {permit}" for permit in now.permits if permit not in before.permits)
+    yield from (f"differs in {name}" for name in _different(before, now) if name != "permits")
+
+
+def _written(permits: Iterable[Permit]) -> tuple[Permit, ...]:
+    return tuple(permit for permit in permits if not permit.rule.startswith(_FLAG))

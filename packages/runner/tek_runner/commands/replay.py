@@ -28,9 +28,9 @@ from tek_runner.examples import examples
 from tek_runner.exits import Exit
 from tek_runner.inputs import open_input
 from tek_runner.judging import judge_by
-from tek_runner.live import Record, run_live
+from tek_runner.live import run_live
 from tek_runner.proving import Held, proof_answer, proof_lines
-from tek_runner.recorded import recorded_effects, recorded_keys
+from tek_runner.recorded import Record, recorded_effects, recorded_keys
 from tek_runner.run_directory import find_ledger
 from tek_runner.session import OFF
 from tek_runner.signing import read_verifier_key
