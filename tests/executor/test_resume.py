@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from tek_executor.resume import Answer
 from tek_kernel import Context, LedgerInvalid, StorageFailed, find_tail
 from tests.executor.bench import Act, Bench, MemoryFile, Ran, echo, plan, task
 from tests.executor.scripted_plans import Script, body
+from tests.size import examples
 
 _STEPS: Script = ["seq", [["gather", [["look", "a"], ["act", "b"], ["glance", "a"]]], ["act", "c"]]]
 _SCRIPTS: dict[str, Script] = {
@@ -61,7 +64,8 @@ class World:
 
 
 def _bench(world: World, todo: ExecutionPlan = _PLAN, scripts: dict[str, Script] = _SCRIPTS, **more: Any) -> Bench:
-    return Bench(todo, body(scripts), act=world, options=Options(workers=1, backoff=1), group=False, **more)
+    more = {"group": False, **more}
+    return Bench(todo, body(scripts), act=world, options=Options(workers=1, backoff=1), **more)
 
 
 def _crashed(world: World, lines: int, **more: Any) -> bytes:
@@ -200,6 +204,56 @@ def test_any_prefix_with_any_torn_tail_is_cut_to_its_whole_lines_or_refused(cut:
     assert data[: found.offset] + found.cut == data
 
 
+class PowerCut(Crash):
+    """A ledger's file of which, once the power is gone, nothing is left for sure but what was synced."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__(room)
+        self.promised = 0
+
+    def sync(self) -> None:
+        self.promised = len(self.data)
+
+    def left(self, sector: int, fates: list[str]) -> bytes:
+        """Return what is found afterwards: of each sector of what was not synced, all, zeros, or nothing from there."""
+        kept, lost = bytes(self.data[: self.promised]), bytes(self.data[self.promised :])
+        for start, fate in zip(range(0, len(lost), sector), itertools.cycle(fates), strict=False):
+            piece = lost[start : start + sector]
+            if fate == "end":
+                break
+            kept += piece if fate == "kept" else bytes(len(piece))
+        return kept
+
+
+@pytest.mark.parametrize("group", [True, False])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    room=st.integers(2, _LINES),
+    sector=st.sampled_from([64, 512, 4096]),
+    fates=st.lists(st.sampled_from(["kept", "zeros", "end"]), min_size=1, max_size=8),
+)
+def test_after_a_power_cut_it_goes_on_from_what_was_promised(
+    group: bool, room: int, sector: int, fates: list[str]
+) -> None:
+    """Invariant 7 where unsynced writes are lost, torn, or come to the disk in another order."""
+    world, storage = World(), PowerCut(room)
+    with suppress(StorageFailed):
+        _bench(world, storage=storage, check=False, group=group).run()
+    data = storage.left(sector, fates)
+
+    found = find_tail(data)
+
+    assert found.offset >= storage.promised, "what was promised is lost"
+    whole = data[: found.offset]
+    if b'"kind":"plan"' not in whole:
+        assert not world.done, "something was done before anything was on record"
+        return
+    if b'"run.closed"' not in whole:
+        whole = _to_the_end(world, whole).ledger
+    assert json.loads(whole.splitlines()[-1])["replay_hash"] == _UNDISTURBED.replay_hash
+    assert {name: world.done[name] for name in "bcdef"} == {name: _DONE[name] for name in "bcdef"}
+
+
 def test_a_hole_before_what_was_promised_is_damage() -> None:
     lines = _UNDISTURBED.ledger.splitlines(keepends=True)
     with pytest.raises(LedgerInvalid):
@@ -223,3 +277,9 @@ def test_going_on_from_another_line_is_refused() -> None:
     with pytest.raises(LedgerInvalid, match="goes on from another line") as caught:
         _bench(world).redrive(chained(lines))
     assert caught.value.line == at + 1
+
+
+@pytest.mark.parametrize("group", [True, False])
+def test_the_line_that_closes_a_run_follows_lines_that_are_safe(group: bool) -> None:
+    last = json.loads(_bench(World(), group=group).run().ledger.splitlines()[-1])
+    assert (last["kind"], last["synced"]) == ("run.closed", last["seq"] - 1)

@@ -1,4 +1,4 @@
-"""A full disk, a read-only one: the run stops cleanly, says what is safe, and goes on later."""
+"""A disk that is full, read-only or broken: the run stops cleanly, says what is safe, and goes on later."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from tests.integration.cli import TEK_RUNNER, plan
 
-pytestmark = pytest.mark.skipif(
+needs_mount = pytest.mark.skipif(
     os.getuid() != 0 or shutil.which("unshare") is None, reason="a file system of one's own is for root to mount"
 )
 Inside = Callable[[str], subprocess.CompletedProcess[str]]
@@ -47,6 +47,7 @@ _TASKS = "".join(
 PLAN = f"## Queue A — Many\n\n{_TASKS}"
 
 
+@needs_mount
 def test_a_full_disk_stops_the_run_and_it_goes_on_when_there_is_room(tmp_path: Path, inside: Inside) -> None:
     plan(tmp_path, PLAN)
     done = inside(
@@ -63,6 +64,7 @@ def test_a_full_disk_stops_the_run_and_it_goes_on_when_there_is_room(tmp_path: P
     assert "Traceback" not in done.stderr
 
 
+@needs_mount
 def test_a_disk_that_turns_read_only_stops_the_run(tmp_path: Path, inside: Inside) -> None:
     plan(tmp_path, "## Queue A — One\n\n### `TASK-001` First\n\n- Idempotent: yes\n\n```argv\ntouch a\nsleep 1\n```\n")
     done = inside(
@@ -76,8 +78,37 @@ def test_a_disk_that_turns_read_only_stops_the_run(tmp_path: Path, inside: Insid
         assert "second 0" in done.stdout, done
 
 
+@needs_mount
 def test_nothing_is_begun_where_nothing_can_be_written(tmp_path: Path, inside: Inside) -> None:
     plan(tmp_path, PLAN)
     done = inside(f"mount -o remount,ro disk; {TEK_RUNNER} run --run-dir disk/run; echo first $?")
     assert "first 7" in done.stdout, done
     assert "Read-only file system" in done.stderr
+
+
+@pytest.mark.parametrize("sync", [1, 2, 3, 5, 8])
+def test_a_disk_that_answers_with_an_error_stops_the_run_and_nothing_recorded_is_lost(
+    tmp_path: Path, sync: int
+) -> None:
+    plan(tmp_path, PLAN.partition("### `TASK-009`")[0])
+    assert shutil.which("strace") is not None, "this test needs strace: apt-get install strace (.ci/run does)"
+    broken = f"inject=fsync,fdatasync:error=EIO:when={sync}+"
+    traced = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", broken]
+    first = _call([*traced, TEK_RUNNER, "run", "--run-dir", "run"], tmp_path)
+    assert first.returncode == 7, first
+    assert "Input/output error" in first.stderr
+    assert "Traceback" not in first.stderr
+    ledger = tmp_path / "run/ledger.jsonl"
+    before = ledger.read_bytes() if ledger.exists() else b""
+    if not before.endswith(b"\n") or b'"kind":"plan"' not in before:
+        return  # it stopped before there was anything to go on with
+    second = _call([TEK_RUNNER, "resume", "run"], tmp_path)
+    assert second.returncode == 0, second
+    assert ledger.read_bytes().startswith(before)
+    assert _call([TEK_RUNNER, "replay", "run"], tmp_path).returncode == 0
+
+
+def _call(words: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        words, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
+    )

@@ -48,6 +48,10 @@ class Sink(Protocol):
         """Ask for lines up to ``seq`` to be made durable; does not wait."""
         ...
 
+    def flush(self) -> None:
+        """Write and sync everything, and wait until it is. Raises ``StorageFailed``."""
+        ...
+
     def close(self) -> None:
         """Write and sync everything, then stop. Raises ``StorageFailed``."""
         ...
@@ -71,17 +75,23 @@ class DirectSink:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self.synced = -1
+        self._pushed = self.synced = -1
         self.failure: StorageFailed | None = None
 
     def push(self, seq: int, line: bytes) -> None:
         """Write one line. Raises ``StorageFailed``, as all here do."""
         self._do(lambda: self._storage.write(line))
+        self._pushed = seq
 
     def sync(self, seq: int) -> None:
         """Sync now."""
         self._do(self._storage.sync)
         self.synced = seq
+
+    def flush(self) -> None:
+        """Sync what is written."""
+        if self._pushed > self.synced:
+            self.sync(self._pushed)
 
     def close(self) -> None:
         """Sync what is written."""
@@ -139,6 +149,16 @@ class GroupCommit:
                 self._wanted = seq
                 self._lock.notify_all()
 
+    def flush(self) -> None:
+        """Write and sync everything that was taken, and wait until it is."""
+        with self._lock:
+            self._wanted = max(self._wanted, self._pushed)
+            self._lock.notify_all()
+            while self.synced < self._wanted and self.failure is None:
+                self._lock.wait()
+            if self.failure is not None:
+                raise self.failure
+
     def close(self) -> None:
         """Write and sync everything, stop the thread. Raises ``StorageFailed``."""
         with self._lock:
@@ -170,7 +190,9 @@ class GroupCommit:
                 self._notify()
                 return
             if sync:
-                self.synced = through
+                with self._lock:
+                    self.synced = through
+                    self._lock.notify_all()
                 self._notify()
             if closing and not self._lines:
                 return
@@ -228,6 +250,13 @@ class Ledger:
     def sync(self, seq: int) -> None:
         """Ask for entries up to ``seq`` to be made durable; does not wait."""
         self._sink.sync(seq)
+
+    def append_last(self, entry: Entry) -> int:
+        """Add the entry that closes the run once everything before it is durable, so that what is missing before it
+        is never taken for a torn end. Raises ``StorageFailed``.
+        """
+        self._sink.flush()
+        return self.append(entry)
 
     def close(self) -> None:
         """Make everything durable and stop writing. Raises ``StorageFailed``."""

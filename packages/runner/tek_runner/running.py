@@ -34,7 +34,8 @@ class RunStopped(StorageFailed):
         except OSError:
             lines = 0
         again = shlex.join([program(), "resume", shown(self.directory)])
-        return f"{super().__str__()}; {lines} lines are on record, and once there is room it goes on with {again}"
+        safe = f"{lines} lines are on record"
+        return f"{super().__str__()}; {safe}, and once it can be written again the run goes on with {again}"
 
 
 def run_to_end(session: Session, words: list[str], as_json: bool, left: Left | None = None) -> int:

@@ -160,7 +160,7 @@ def execute(
         closing: Entry = (
             RunPaused(reason, counted) if reason else RunClosed(counted.status, counted, run.replay_hash.hex())
         )
-        ledger.append(closing)
+        ledger.append_last(closing)
     finally:
         ledger.close()
         run.file.close()

@@ -223,7 +223,7 @@ class Way:
             end = scheduler.run()
         summary = RunSummary.count(end.statuses.values())
         ran.replay_hash = replay_hash.hex()
-        ledger.append(
+        ledger.append_last(
             RunPaused("in doubt", summary) if end.in_doubt else RunClosed(summary.status, summary, ran.replay_hash)
         )
         ledger.close()
