@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import threading
 from collections import Counter
 from contextlib import suppress
 from typing import Any
@@ -16,8 +14,9 @@ from hypothesis import strategies as st
 from tek_abi import ExecutionPlan
 from tek_executor import Options
 from tek_executor.resume import Answer
-from tek_kernel import Context, LedgerInvalid, StorageFailed, find_tail
-from tests.executor.bench import Act, Bench, MemoryFile, Ran, echo, plan, task
+from tek_kernel import LedgerInvalid, StorageFailed, find_tail
+from tests.executor.bench import Bench, Ran, plan, task
+from tests.executor.cuts import Crash, PowerCut, World, acts_on_record
 from tests.executor.scripted_plans import Script, body
 from tests.size import examples
 
@@ -30,37 +29,6 @@ _SCRIPTS: dict[str, Script] = {
     "TASK-005": ["act", "f"],
 }
 _PLAN = plan(task(1), task(2, "TASK-001"), task(3, retries=1), task(4, "TASK-003"), task(5, "TASK-002"))
-
-
-class Crash(MemoryFile):
-    """A ledger's file that takes so many lines and no more, as if the runner had been killed then."""
-
-    def __init__(self, room: int) -> None:
-        super().__init__()
-        self._room = room
-
-    def write(self, data: bytes) -> None:
-        if self._room == 0:
-            raise OSError(5, "killed")
-        self._room -= 1
-        super().write(data)
-
-
-class World:
-    """An act that counts what was done for good."""
-
-    def __init__(self) -> None:
-        self.done: Counter[str] = Counter()
-        self._lock = threading.Lock()
-
-    def __call__(self, name: str, context: Context) -> str:
-        if name == "hold":
-            stopped = threading.Event()
-            context.cancel.on_cancel(stopped.set)
-            assert stopped.wait(10)
-        with self._lock:
-            self.done[name] += 1
-        return echo(name, context)
 
 
 def _bench(world: World, todo: ExecutionPlan = _PLAN, scripts: dict[str, Script] = _SCRIPTS, **more: Any) -> Bench:
@@ -82,26 +50,12 @@ def _to_the_end(world: World, data: bytes, **more: Any) -> Ran:
     for _ in range(5):
         if not ran.end.in_doubt:
             return ran
-        recorded, doubtful = _acts(ran.ledger)
+        recorded, doubtful = acts_on_record(ran.ledger)
         answers: dict[str, Answer] = {
             task: "done" if world.done[name] > recorded[name] else "retry" for task, name in doubtful
         }
         ran = _bench(world, **more).resume(ran.ledger, by_task=answers)
     raise AssertionError("it never ends")
-
-
-def _acts(ledger: bytes) -> tuple[Counter[str], list[tuple[str, str]]]:
-    """Return how often each act is on record as done, and those with an intent and no outcome, by their tasks."""
-    open_: dict[str, tuple[str, str]] = {}
-    done: Counter[str] = Counter()
-    for line in map(json.loads, ledger.splitlines()):
-        position = str(line.get("position"))
-        if line["kind"] == "effect.intent" and line["envelope"]["effect"] == Act.effect and line["allow"]:
-            open_[position] = line["position"][0], line["envelope"]["args"]["name"]
-        elif line["kind"] == "effect.outcome" and position in open_:
-            _, name = open_.pop(position)
-            done[name] += line["outcome"]["status"] == "ok"
-    return done, list(open_.values())
 
 
 def _whole() -> tuple[Ran, Counter[str]]:
@@ -202,27 +156,6 @@ def test_any_prefix_with_any_torn_tail_is_cut_to_its_whole_lines_or_refused(cut:
     assert data[: found.offset] == whole[: found.offset]
     assert found.offset >= min(end, found.offset)
     assert data[: found.offset] + found.cut == data
-
-
-class PowerCut(Crash):
-    """A ledger's file of which, once the power is gone, nothing is left for sure but what was synced."""
-
-    def __init__(self, room: int) -> None:
-        super().__init__(room)
-        self.promised = 0
-
-    def sync(self) -> None:
-        self.promised = len(self.data)
-
-    def left(self, sector: int, fates: list[str]) -> bytes:
-        """Return what is found afterwards: of each sector of what was not synced, all, zeros, or nothing from there."""
-        kept, lost = bytes(self.data[: self.promised]), bytes(self.data[self.promised :])
-        for start, fate in zip(range(0, len(lost), sector), itertools.cycle(fates), strict=False):
-            piece = lost[start : start + sector]
-            if fate == "end":
-                break
-            kept += piece if fate == "kept" else bytes(len(piece))
-        return kept
 
 
 @pytest.mark.parametrize("group", [True, False])

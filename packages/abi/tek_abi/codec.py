@@ -137,6 +137,8 @@ class Codec:
             return self._converter.structure(value, kind)
         except (cattrs.BaseValidationError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise _decode_error(error, where) from None
+        except cattrs.StructureHandlerNotFoundError as error:
+            raise DecodeError(where, f"{error.type_!r} is no type of plain data") from None
 
     def loads(self, data: bytes | str, kind: type[_T], where: str = "") -> _T:
         """Decode JSON text. Raises ``DecodeError``."""
