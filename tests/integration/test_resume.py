@@ -119,8 +119,8 @@ def test_killed_at_a_random_moment(tmp_path: Path, undisturbed: tuple[str, float
     assert (replayed.code, replayed.json["replay_hash"]) == (0, expected)
 
 
-def _interrupted(cwd: Path) -> None:
-    child = _start(cwd, "run")
+def _interrupted(cwd: Path, *words: str) -> None:
+    child = _start(cwd, "run", *words)
     with child:
         deadline = time.monotonic() + 20
         while not (cwd / "begun").exists():
@@ -184,6 +184,36 @@ class TestRefusals:
         answer = tek("resume", "last", cwd=paused)
         assert answer.code == 2
         assert "it now grants fs.read:$SYSTEM/opt/x/**" in answer.err
+
+    def test_what_was_given_by_allow_is_told_again(self, tmp_path: Path) -> None:
+        plan(tmp_path, _LONG.format(fields="", pause=2), manifest={})
+        _interrupted(tmp_path, "--allow", "env.get:WORD")
+        answer = tek("resume", "last", "--in-doubt=done", cwd=tmp_path)
+        assert answer.code == 0
+        assert "env.get:WORD was granted by --allow when the run was started" in answer.err
+
+    def test_another_signing_key_than_that_of_the_start_is_refused(self, tmp_path: Path) -> None:
+        home = tmp_path / "work"
+        for name in ("one", "other"):
+            assert tek("keygen", name, "--name", f"example.org/{name}", cwd=tmp_path).code == 0
+        plan(home, _LONG.format(fields="", pause=2), manifest={"checkpoint_key": str(tmp_path / "one")})
+        _interrupted(home)
+        for manifest in ({"checkpoint_key": str(tmp_path / "other")}, {}):
+            (home / "config" / "manifest.json").write_text(json.dumps(manifest))
+            answer = tek("resume", "last", "--in-doubt=done", cwd=home)
+            assert (answer.code, "the run was started with example.org/one" in answer.err) == (2, True), answer
+        (home / "config" / "manifest.json").write_text(json.dumps({"checkpoint_key": str(tmp_path / "one")}))
+        assert tek("resume", "last", "--in-doubt=done", cwd=home).code == 0
+        assert tek("replay", "last", "--key", tmp_path / "one.pub", cwd=home).code == 0
+
+    def test_a_run_that_began_without_a_key_ends_without_a_signature(self, tmp_path: Path) -> None:
+        home = tmp_path / "work"
+        assert tek("keygen", "one", "--name", "example.org/one", cwd=tmp_path).code == 0
+        plan(home, _LONG.format(fields="", pause=2), manifest={})
+        _interrupted(home, "--sandbox=off")
+        (home / "config" / "manifest.json").write_text(json.dumps({"checkpoint_key": str(tmp_path / "one")}))
+        assert tek("resume", "last", "--in-doubt=done", cwd=home).code == 0
+        assert not list(home.glob("runs/*/checkpoint"))
 
     def test_a_finished_run_is_not_resumed(self, paused: Path) -> None:
         assert tek("resume", "last", "--in-doubt=done", cwd=paused).code == 0

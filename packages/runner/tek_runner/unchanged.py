@@ -13,7 +13,7 @@ from tek_runner.inputs import UnreadableInput, load_source
 from tek_runner.prepare import with_hooks
 from tek_runner.resuming import Left
 
-_FLAG = "--allow "
+ALLOWED_THEN = "--allow "
 """How the rule of a permit starts that came from the command line, and so stands in no file."""
 
 
@@ -77,4 +77,4 @@ def policy_differences(before: Policy, now: Policy) -> Iterator[str]:
 
 
 def _written(permits: Iterable[Permit]) -> tuple[Permit, ...]:
-    return tuple(permit for permit in permits if not permit.rule.startswith(_FLAG))
+    return tuple(permit for permit in permits if not permit.rule.startswith(ALLOWED_THEN))

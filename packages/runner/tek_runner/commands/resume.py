@@ -14,19 +14,21 @@ import click
 from tek_effects_proc import LEVELS, Sandbox, open_sandbox
 from tek_executor import Options
 from tek_executor.resume import Answer
-from tek_kernel import Checker, Registry
+from tek_kernel import Checker, KeyInvalid, Registry, SigningKey
 from tek_runner.config import Config, load_config
 from tek_runner.console import printable
 from tek_runner.effects import make_registry
 from tek_runner.examples import examples
 from tek_runner.exits import Exit
 from tek_runner.prepare import program, shown
+from tek_runner.proving import KEY_ON_RECORD
+from tek_runner.recorded import of_machine
 from tek_runner.resuming import Left, open_left
 from tek_runner.run_directory import WorkspaceLock, find_ledger
 from tek_runner.running import run_to_end
 from tek_runner.session import OFF, Session, agent_of, needs_sandbox
 from tek_runner.signing import signing_key
-from tek_runner.unchanged import changes
+from tek_runner.unchanged import ALLOWED_THEN, changes
 
 _WORDS: Final[dict[str, Answer]] = {"retry": "retry", "done": "done", "fail": "fail"}
 
@@ -109,6 +111,19 @@ def go_on(
         return _resume(left, opened, options, sandbox, as_json)
 
 
+def _signer(left: Left, config: Config, sandbox: str, confined: Sandbox | None) -> SigningKey | None:
+    """Return the key that the run has signed with from its start. Raises ``KeyInvalid`` for another one."""
+    recorded = of_machine(left.checker, KEY_ON_RECORD)
+    if recorded is None:
+        return None  # what ran before, perhaps with all rights, was not to be signed
+    unbound = confined is None and sandbox == OFF
+    key = signing_key(config.checkpoint_key, left.checker.policy, left.workspace, not unbound)
+    if key is None or str(key.verifier) != recorded:
+        now = "names none" if key is None else f"names {key.verifier}"
+        raise KeyInvalid("signing key", f"is another: the run was started with {recorded}, and the configuration now {now}")
+    return key
+
+
 def _close(opened: list[Sandbox]) -> None:
     for confined in opened:
         confined.close()
@@ -141,8 +156,10 @@ def _resume(left: Left, opened: list[Sandbox], options: Options, sandbox: str, a
     left.resumption.redrive.prepared()
     entry, checker = left.checker.plan_entry, left.checker
     confined = opened[0] if opened else None
-    unbound = confined is None and sandbox == OFF
-    key = signing_key(config.checkpoint_key, checker.policy, left.workspace, not unbound)
+    key = _signer(left, config, sandbox, confined)
+    for permit in checker.policy.permits:
+        if permit.rule.startswith(ALLOWED_THEN):
+            click.echo(printable(f"tek-runner: {permit} was granted by --allow when the run was started"), err=True)
     session = Session(
         checker.plan,
         checker.policy,
