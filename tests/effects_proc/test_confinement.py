@@ -126,6 +126,16 @@ class TestLayout:
             "/secrets/key": (True, False, False),
         }
 
+    def test_what_two_permits_leave_out_and_a_third_grants_is_given(self, ground: Ground) -> None:
+        (Path(ground.workspace) / "a/b").mkdir(parents=True)
+        around, within = "$WORKSPACE/**", "$WORKSPACE/a/b/**"
+        held = Held(
+            (Permit(("fs.read",), (around,), exclude=(within,)), Permit(("fs.read",), (within,))),
+            (Permit(("fs.write",), (around,), exclude=(within,)),),
+        )
+        (bind,) = [bind for bind in ground.layout(confinement(held)).binds if bind.path.endswith("/a/b")]
+        assert (bind.read, bind.write, bind.masked) == (True, False, False)
+
     def test_of_another_form_the_files_that_match_are_given(self, ground: Ground) -> None:
         assert found(ground, reads(permit("src/*.py"))) == {"/src/a.py": (True, False, False)}
 

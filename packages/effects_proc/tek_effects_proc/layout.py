@@ -109,6 +109,7 @@ class Ground:
         binds = {
             path: bind(path, _is_directory(path)) for path in (*marked.sealed, *matched) if not os.path.islink(path)
         }
+        granted = set(matched)
         for region, path in _grants(self, confinement):
             match _reach(path):
                 case "missing":
@@ -117,9 +118,10 @@ class Ground:
                     links[link] = text
                 case "directory" if region.is_tree:
                     binds[path] = bind(path, is_tree=True)
+                    granted.add(path)
                 case "file":
                     binds[path] = bind(path, is_tree=False)
-        granted = set(binds) - set(marked.sealed)
+                    granted.add(path)
         binds |= {path: bind(path, _is_directory(path)) for path in marked.protected if not os.path.islink(path)}
         for path in marked.hidden.keys() - granted:
             if not os.path.islink(path):

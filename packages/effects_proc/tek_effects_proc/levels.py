@@ -120,6 +120,10 @@ def _mounts(bind: Bind, layout: Layout, bwrap: Bwrap | None) -> str | None:
     """A mount can be read-only or cover something; it cannot be written without being read."""
     if not bind.read and not bind.masked:
         return f"{bind.path} is granted to be written, not to be read, which mounts cannot say; grant fs.read on it too"
+    if (mask := next((over for over in _above(bind, layout) if over.masked), None)) is not None:
+        return (
+            f"{bind.path} is granted within {mask.path}, which is closed; bubblewrap mounts nothing into what it covers"
+        )
     version = bwrap.version if bwrap is not None else ()
     if version < _MOUNTS_UNDER_WRITABLE and any(over.write for over in _above(bind, layout)):
         needed, found = (".".join(map(str, numbers)) for numbers in (_MOUNTS_UNDER_WRITABLE, version))
