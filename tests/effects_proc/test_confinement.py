@@ -128,9 +128,9 @@ class TestLayout:
 
     def test_what_two_permits_leave_out_and_a_third_grants_is_given(self, ground: Ground) -> None:
         (Path(ground.workspace) / "a/b").mkdir(parents=True)
-        around, within = "$WORKSPACE/**", "$WORKSPACE/a/b/**"
+        around, within, own = "$WORKSPACE/**", "$WORKSPACE/a/b/**", "$WORKSPACE/a/b/c/**"
         held = Held(
-            (Permit(("fs.read",), (around,), exclude=(within,)), Permit(("fs.read",), (within,))),
+            (Permit(("fs.read",), (around,), exclude=(within,)), Permit(("fs.read",), (within,), exclude=(own,))),
             (Permit(("fs.write",), (around,), exclude=(within,)),),
         )
         (bind,) = [bind for bind in ground.layout(confinement(held)).binds if bind.path.endswith("/a/b")]
