@@ -47,6 +47,14 @@ def test_a_secret_with_nul_is_refused_without_showing_it(commands: Commands) -> 
     assert "abc" not in str(raised.value)
 
 
+@pytest.mark.parametrize("value", ["a", "abc"])
+def test_a_secret_too_short_to_be_found_in_output_is_refused(commands: Commands, value: str) -> None:
+    commands.secrets["PIN"] = value
+    with pytest.raises(EffectError, match="the secret PIN has fewer than 4 bytes") as raised:
+        commands.run("true", env=(("PIN", "secret:PIN"),))
+    assert raised.value.code == "bad-request"
+
+
 def test_output_of_a_command_that_was_ended_is_clean_too(commands: Commands) -> None:
     commands.secrets["API_TOKEN"] = "0123456789abcdef"
     with pytest.raises(EffectError) as raised:

@@ -143,3 +143,11 @@ def test_a_level_of_another_kind_of_user_is_refused(tmp_path: Path) -> None:
 
     assert answer.code == 5
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("script", ["head -c 5000 /dev/zero >big", "head -c 5000 /dev/zero >big; echo $?; exit 153"])
+def test_a_file_that_outgrows_the_budget_is_a_spent_budget(tmp_path: Path, script: str) -> None:
+    plan(tmp_path, queue(task(1, script, "Budget: `io=4KiB`")))
+    answer = tek("run", cwd=tmp_path)
+    assert answer.code == 3, answer
+    assert "let a file grow to the 4KiB that its budget left" in answer.out

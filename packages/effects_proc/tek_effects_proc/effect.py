@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from itertools import chain
@@ -39,6 +40,9 @@ from tek_kernel.effect import (
     SideEffect,
     secret_access,
 )
+
+_BY_SIGNAL = 128
+"""What a shell adds to the number of the signal that ended a command, for its own exit code, sh(1p)."""
 
 
 def process_effects(
@@ -176,6 +180,11 @@ def _answer(
             message = f"{request.argv[0]!r} was ended when {until.permit} expired ({until.permit.expires_at})"
             raise EffectError("not-permitted", message, spent, obs=captured)
         _stopped(request, context.limits, stop, spent, captured)
+    if "level" in observed and signal.SIGXFSZ in (usage.signal, (usage.code or 0) - _BY_SIGNAL):
+        limit = show_size(context.limits.io)
+        message = f"{request.argv[0]!r} let a file grow to the {limit} that its budget left (SIGXFSZ), and was ended"
+        captured = {**obs, "stdout": _reference(stdout), "stderr": _reference(stderr)}
+        raise EffectError("budget-exhausted", message, spent, _used_up("io", context.limits.io), captured)
     return Applied(Exit(usage.code, stdout, stderr, usage.signal), spent, obs)
 
 

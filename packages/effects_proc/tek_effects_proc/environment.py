@@ -10,6 +10,7 @@ import attrs
 from tek_abi.pattern import match_name
 from tek_abi.policy import ENVIRONMENT
 from tek_effects_proc.command import SECRET
+from tek_effects_proc.scrub import SHORTEST
 from tek_kernel.effect import EffectError
 
 
@@ -56,4 +57,8 @@ def _secret(source: str, variable: str, secret: Callable[[str], str | None]) -> 
         raise EffectError("bad-request", message)
     if "\0" in value:
         raise EffectError("bad-request", f"the secret {source} holds NUL, which no variable can")
-    return os.fsencode(value)
+    data = os.fsencode(value)
+    if 0 < len(data) < SHORTEST:
+        message = f"the secret {source} has fewer than {SHORTEST} bytes, and so could not be taken out of output"
+        raise EffectError("bad-request", message)
+    return data

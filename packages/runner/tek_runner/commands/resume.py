@@ -120,7 +120,8 @@ def _signer(left: Left, config: Config, sandbox: str, confined: Sandbox | None) 
     key = signing_key(config.checkpoint_key, left.checker.policy, left.workspace, not unbound)
     if key is None or str(key.verifier) != recorded:
         now = "names none" if key is None else f"names {key.verifier}"
-        raise KeyInvalid("signing key", f"is another: the run was started with {recorded}, and the configuration now {now}")
+        problem = f"is another: the run was started with {recorded}, and the configuration now {now}"
+        raise KeyInvalid("signing key", problem)
     return key
 
 
