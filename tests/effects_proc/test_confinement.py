@@ -6,13 +6,17 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tek_abi import Caveat, Permit, preset_permits
+from tek_abi.pattern import match_path, path_pattern
 from tek_abi.policy import PROTECTED
 from tek_effects_proc.confinement import Confinement, Region, Unenforceable, confinement
 from tek_effects_proc.layout import Bind, Ground, TooManyMatches
 from tek_effects_proc.marked import find_marked
 from tek_kernel.effect import Held
+from tests.size import examples
 
 
 def permit(*resource: str, exclude: tuple[str, ...] = (), caveats: tuple[Caveat, ...] = ()) -> Permit:
@@ -68,6 +72,19 @@ class TestRegions:
         narrow = permit("**", exclude=("secrets/**",))
         assert reads(narrow).hidden == ("$WORKSPACE/secrets/**",)
         assert reads(narrow, permit("**")).hidden == ()
+
+    def test_a_grant_with_exclusions_takes_no_other_grant_away(self) -> None:
+        preset = permit("**", exclude=("**/.git/**", "config/**"))
+        given = reads(preset, permit("out/**", exclude=("out/keep/**",)))
+        assert given.hidden == ("$WORKSPACE/**/.git/**", "$WORKSPACE/config/**")
+        assert given.may_read("$WORKSPACE/out/keep/file")
+
+    @pytest.mark.parametrize("turned", [False, True])
+    def test_what_each_of_two_permits_leaves_out_stays_closed(self, turned: bool) -> None:
+        both = [permit("**", exclude=("a/**", "x/**")), permit("**", exclude=("a/b/**", "y/**"))]
+        given = reads(*(reversed(both) if turned else both))
+        assert not given.may_read("$WORKSPACE/a/b/file")
+        assert given.may_read("$WORKSPACE/y/file") or given.may_read("$WORKSPACE/x/file")
 
     def test_no_network_where_no_permit_names_one(self) -> None:
         assert not reads().network
@@ -234,3 +251,25 @@ class TestNearestMark:
         found = reads(permit("a"))
         assert found.may_read("$WORKSPACE/a")
         assert not found.may_read("$WORKSPACE/a", is_tree=True)
+
+
+_NAMES = st.sampled_from(["a", "b", "k"])
+_DIRECTORIES = st.lists(_NAMES, max_size=3).map("/".join)
+_TREES = _DIRECTORIES.map(lambda path: f"{path}/**".lstrip("/"))
+_LEFT_OUT = _TREES | _NAMES.map(lambda name: f"**/{name}/**") | _DIRECTORIES.filter(bool)
+
+
+@settings(max_examples=examples(500), deadline=None)
+@given(
+    st.lists(st.builds(permit, _TREES, exclude=st.lists(_LEFT_OUT, max_size=2).map(tuple)), min_size=1, max_size=4),
+    st.lists(_NAMES, min_size=1, max_size=5).map("/".join),
+)
+def test_a_child_reads_nothing_that_every_permit_leaves_out(permits: list[Permit], path: str) -> None:
+    """Invariant 2: a confinement never exceeds the permits that it is made of."""
+    name = f"$WORKSPACE/{path}"
+    covered = any(
+        match_path(path_pattern(one.resource[0]), name)
+        and not any(match_path(path_pattern(pattern), name) for pattern in one.exclude)
+        for one in permits
+    )
+    assert covered or not reads(*permits).may_read(name)

@@ -185,10 +185,30 @@ def _is_within(permit: Permit, regions: list[Region]) -> bool:
 
 
 def _exclusions(permits: tuple[Permit, ...]) -> tuple[str, ...]:
-    """Return the patterns that some permit leaves out and no other, which leaves nothing out, covers wholly."""
+    """Return the patterns that are left out, but for those that another permit covers wholly.
+
+    What the other permit leaves out itself within such a pattern stays in the list then, and no region may stand
+    beneath it: what both leave out is closed.
+    """
     plain = _plain(permits)
-    free = [region for permit in plain if not permit.exclude and (region := _region(permit)) is not None]
-    patterns = dict.fromkeys(path_pattern(pattern) for permit in plain for pattern in permit.exclude)
-    return tuple(
-        pattern for pattern in patterns if not any(r.is_tree and r.contains(static_prefix(pattern)) for r in free)
-    )
+    regions = _regions(permits)
+    kept = dict.fromkeys(path_pattern(pattern) for permit in plain for pattern in permit.exclude)
+    needed: set[str] = set()
+    for pattern in list(kept):
+        for permit in plain:
+            region = _region(permit)
+            if region is None or not (region.is_tree and region.contains(static_prefix(pattern))):
+                continue
+            within = {other for other in map(path_pattern, permit.exclude) if _may_meet(other, pattern)}
+            nearer = any(match_path(other, found.path) for other in within for found in regions)
+            if pattern not in within | needed and within <= kept.keys() and not nearer:
+                needed |= within
+                del kept[pattern]
+                break
+    return tuple(kept)
+
+
+def _may_meet(one: str, other: str) -> bool:
+    """Whether a path may match both patterns, as far as the parts before their wildcards tell."""
+    shorter, longer = sorted(map(static_prefix, (one, other)), key=len)
+    return (longer + "/").startswith(shorter + "/")
