@@ -115,6 +115,29 @@ def test_a_request_is_granted_by_its_own_words_and_a_denied_one_is_not(tmp_path:
     assert second[0]["resource"] == "/usr/**" or "/usr/**" in second[0]["resource"]
 
 
+_PRINT = "### `TASK-001` Print\n\n```argv\n{}\n```\n"
+_TREES = {"action": "fs.read", "resource": ["/usr/**", "/lib/**", "/lib64/**", "/bin/**"]}
+
+
+def test_a_limit_of_uses_does_not_grow_with_the_words_it_was_used_for(tmp_path: Path) -> None:
+    rule = {"action": "proc.exec", "resource": "printf", "caveats": {"max_uses": 3}}
+    plan(tmp_path, queue(_PRINT.format("printf a\nprintf a\nprintf b")), {"preset": "none", "permits": [rule, _TREES]})
+    assert tek("run", cwd=tmp_path).code == 0
+    inferred = tek("permits", "infer", "last", "--json", cwd=tmp_path).json["manifest"]
+    uses = {one["resource"]: one["caveats"]["max_uses"] for one in inferred["permits"] if one["action"] == "proc.exec"}
+    assert uses == {"printf a": 2, "printf b": 1}
+    plan(tmp_path, queue(_PRINT.format("printf b\nprintf b")), inferred)
+    assert tek("run", cwd=tmp_path).code == 3
+
+
+def test_words_that_no_pattern_holds_are_granted_by_the_rule_that_did(tmp_path: Path) -> None:
+    rule = {"action": "proc.exec", "resource": "echo **"}
+    plan(tmp_path, queue(_PRINT.format("echo " + "x" * 20_000)), {"preset": "none", "permits": [rule, _TREES]})
+    assert tek("run", cwd=tmp_path).code == 0
+    inferred = tek("permits", "infer", "last", "--json", cwd=tmp_path).json["manifest"]
+    assert [one["resource"] for one in inferred["permits"] if one["action"] == "proc.exec"] == ["echo **"]
+
+
 def test_it_is_written_to_a_new_file_alone(tmp_path: Path) -> None:
     plan(tmp_path / "ws", queue(task(1, "true")))
     assert tek("run", cwd=tmp_path / "ws").code == 0

@@ -215,6 +215,18 @@ class TestRefusals:
         assert tek("resume", "last", "--in-doubt=done", cwd=home).code == 0
         assert not list(home.glob("runs/*/checkpoint"))
 
+    @pytest.mark.parametrize("name", ["logs", "blobs"])
+    def test_nothing_is_written_through_a_link_in_the_run_directory(
+        self, paused: Path, tmp_path_factory: pytest.TempPathFactory, name: str
+    ) -> None:
+        (run,) = paused.glob("runs/*Z*")
+        outside = tmp_path_factory.mktemp("outside")
+        (run / name).rename(run / "aside")
+        (run / name).symlink_to(outside)
+        answer = tek("resume", "last", "--in-doubt=done", cwd=paused)
+        assert (answer.code, f"{name}: is not the directory" in answer.err) == (2, True), answer
+        assert not list(outside.iterdir())
+
     def test_a_finished_run_is_not_resumed(self, paused: Path) -> None:
         assert tek("resume", "last", "--in-doubt=done", cwd=paused).code == 0
         again = tek("resume", "last", cwd=paused)

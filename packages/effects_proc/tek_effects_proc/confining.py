@@ -11,6 +11,7 @@ import attrs
 from tek_abi import Access, Value
 from tek_effects_proc.child import not_executed
 from tek_effects_proc.confinement import Confinement, Unenforceable
+from tek_effects_proc.known import Known
 from tek_effects_proc.layout import Ground, Layout, TooManyMatches
 from tek_effects_proc.levels import Unheld
 from tek_effects_proc.marked import find_marked
@@ -31,6 +32,7 @@ class Confining:
     _ground: Ground
     _sandbox: Sandbox
     _context: Context
+    _known: Known
     _serve: Serve | None = None
     _confinement: Confinement = attrs.field(factory=Confinement, init=False)
     _layout: Layout | None = attrs.field(default=None, init=False)
@@ -40,9 +42,31 @@ class Confining:
         """Start a command in the directory ``cwd``, a descriptor. Raises ``EffectError`` or ``EffectRefused``."""
         try:
             self._confinement = confined_to(self._context.held())
-            layout = self._layout = self._ground.layout(self._confinement)
+            layout, planted = self._known.begin(lambda: self._ground.layout(self._confinement))
+            self._layout = layout
         except (Unenforceable, TooManyMatches) as error:
             raise EffectRefused(Access("proc.exec", "proc", argv[0], tuple(argv)), str(error)) from None
+        try:
+            return self._start(layout, planted, argv, search, cwd, environment)
+        except BaseException:
+            self._known.end()
+            raise
+
+    def _start(
+        self,
+        layout: Layout,
+        planted: Mapping[str, object],
+        argv: Sequence[str],
+        search: str,
+        cwd: int,
+        environment: Mapping[bytes, bytes],
+    ) -> Confined:
+        if planted:
+            shown = ", ".join(self._ground.shown(path) for path in planted)
+            message = (
+                f"{shown}, which no permit lets commands write, was made while another command ran; start it again"
+            )
+            raise EffectError("escapes", message)
         directory = os.readlink(f"/proc/self/fd/{cwd}")
         program = find_program(argv[0], search, cwd, layout.sees)
         absolute = program if program.startswith("/") else os.path.normpath(f"{directory}/{program}")
@@ -75,21 +99,25 @@ class Confining:
         finally:
             self._connections = serving.close()
 
-    def check(self) -> None:
+    def check(self) -> EffectError | None:
         """Look whether the command made or replaced what no write may touch, where there was nothing to hold on to.
 
-        Such a thing is renamed, so that nothing runs it. Raises ``EffectError`` that names it.
+        Such a thing is renamed, so that nothing runs it. Called once, when a command that was started has ended,
+        however it did. Returns the error that names it.
         """
-        if self._layout is None:
-            return
-        found = find_marked(self._ground, self._confinement).changed_since(self._layout.marked)
-        if found:
-            for path in sorted(found, key=len, reverse=True):
-                with suppress(OSError):
-                    rename_away(path, found[path], f"{os.path.basename(path)}.refused-{os.urandom(4).hex()}")
-            shown = ", ".join(self._ground.shown(path) for path in found)
-            message = f"the command made {shown}, which no permit lets it write; it was renamed to .refused-*"
-            raise EffectError("escapes", message)
+        try:
+            found = self._known.untrusted(find_marked(self._ground, self._confinement))
+        finally:
+            self._known.end()
+        if not found:
+            return None
+        for path in sorted(found, key=len, reverse=True):
+            with suppress(OSError):
+                rename_away(path, found[path], f"{os.path.basename(path)}.refused-{os.urandom(4).hex()}")
+        shown = ", ".join(self._ground.shown(path) for path in found)
+        who = "the command, or one that ran beside it,"
+        message = f"{who} made {shown}, which no permit lets it write; it was renamed to .refused-*"
+        return EffectError("escapes", message)
 
     def observed(self) -> dict[str, Value]:
         """Return what is worth knowing about the confinement: its level, trees that were made, grants without use."""

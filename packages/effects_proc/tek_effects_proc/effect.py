@@ -20,6 +20,7 @@ from tek_effects_proc.command import check_command
 from tek_effects_proc.confining import Confining, refused
 from tek_effects_proc.deadline import Deadline, deadline
 from tek_effects_proc.environment import allowed, child_environment, secret_names
+from tek_effects_proc.known import Known
 from tek_effects_proc.layout import Ground
 from tek_effects_proc.network import Serve
 from tek_effects_proc.output import Output
@@ -79,6 +80,7 @@ class ExecEffect(Effect[Exec]):
     ground: Ground
     sandbox: Sandbox | None = None
     serve: Serve | None = None
+    _known: Known = attrs.field(factory=Known, init=False, eq=False, repr=False)
 
     def side_effect(self, request: Exec) -> SideEffect:
         """Nobody knows what a command did."""
@@ -131,14 +133,15 @@ class ExecEffect(Effect[Exec]):
                 child = held.enter_context(closing(start(program, request.argv, environment.variables, cwd)))
                 stop, usage = _run(child, output, until.at, wake.fd)
                 return _answer(request, context, child, output, (stop, until), usage, {})
-            confined = Confining(self.ground, self.sandbox, context, self.serve)
+            confined = Confining(self.ground, self.sandbox, context, self._known, self.serve)
             started = confined.start(request.argv, search, cwd, environment.variables)
-            with closing(started), confined.connected(started, output, wake):
-                stop, usage = _run(started, output, until.at, wake.fd)
             try:
-                confined.check()
-            except EffectError as error:
-                raise attrs.evolve(error, usage=Budget(io=output.taken), obs=confined.observed()) from error
+                with closing(started), confined.connected(started, output, wake):
+                    stop, usage = _run(started, output, until.at, wake.fd)
+            finally:
+                escaped = confined.check()
+            if escaped is not None:
+                raise attrs.evolve(escaped, usage=Budget(io=output.taken), obs=confined.observed())
             return _answer(request, context, started, output, (stop, until), usage, confined.observed())
 
 

@@ -43,15 +43,6 @@ class Marked:
     sealed: dict[str, Identity] = attrs.field(factory=dict)
     protected: dict[str, Identity] = attrs.field(factory=dict)
 
-    def changed_since(self, before: Marked) -> dict[str, Identity]:
-        """Return the paths that no write may touch and that are not what they were: new, or another in their place.
-
-        What only moved with a directory above it is the same still.
-        """
-        known = {*before.sealed.values(), *before.protected.values()}
-        now = {**self.sealed, **self.protected}
-        return {path: identity for path, identity in now.items() if identity not in known}
-
 
 def find_marked(places: Places, confinement: Confinement) -> Marked:
     """Look for what a confinement marks within its trees."""

@@ -12,6 +12,10 @@ SEARCH = "/usr/local/bin:/usr/bin:/bin"
 """Where programs are searched if the operator has no PATH."""
 
 
+_SYSTEM = ("/usr", *(tree for tree in ("/bin", "/sbin", "/lib", "/lib64") if os.path.isdir(tree)))
+"""Where programs, their loader and their libraries stand, or the symlinks that lead there."""
+
+
 def find_program(word: str, path: str, cwd: int, sees: Callable[[str], bool] = lambda path: True) -> str:
     """Return the path to execute from the directory ``cwd``, a descriptor. ``sees`` tells whether a real path is
     there for the command.
@@ -35,10 +39,13 @@ def find_program(word: str, path: str, cwd: int, sees: Callable[[str], bool] = l
         raise EffectError("wrong-kind", f"{word!r} is not a file, so it cannot be run")
     if "unseen" in problems:
         file = candidates[problems.index("unseen")]
-        rule = f"fs.read:{_home(file, cwd)}/**"
+        rules = [f"fs.read:{tree}/**" for tree in dict.fromkeys((_home(file, cwd), *_SYSTEM))]
+        asked, given = (
+            " ".join(f"{word}{rule}{end}" for rule in rules) for word, end in (("`", "`"), ("--allow '", "'"))
+        )
         message = (
-            f"{file!r} is not among what the task may read; add `{rule}` to its Allow if it has one for fs.read, or "
-            f"grant it with --allow '{rule}'"
+            f"{file!r} is not among what the task may read, with the libraries that it needs; if the task has an Allow "
+            f"for fs.read, add {asked} to it, else grant them with {given}"
         )
         raise EffectError("not-permitted", message)
     raise EffectError("not-found", f"no program {word!r} {where}")

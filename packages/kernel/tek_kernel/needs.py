@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import shlex
+from collections import Counter
 from collections.abc import Callable
 from typing import BinaryIO
 
@@ -87,7 +88,7 @@ class _Gathering:
     codec: Codec
     registry: Registry
     authority: Authority
-    asked: dict[Asked, dict[str, None]] = attrs.field(factory=dict)
+    asked: dict[Asked, Counter[str]] = attrs.field(factory=dict)
     held: dict[Need, dict[str, None]] = attrs.field(factory=dict)
     since: Instant | None = None
     unknown: list[str] = attrs.field(factory=list)
@@ -132,7 +133,7 @@ class _Gathering:
             raise LedgerInvalid(line.number, f"allows what its policy denies: {grants.message}")
         task.use(grants)
         for access, grant in zip(accesses, grants, strict=True):
-            self.asked.setdefault(Asked(_exact(access, grant), access), {})[position.task] = None
+            self.asked.setdefault(Asked(_exact(access, grant), access), Counter())[position.task] += 1
         if any(access.family == "proc" for access in accesses):
             self._note_held(position.task, task, line.at, obs)
 
@@ -174,16 +175,30 @@ def needs(
     verified = checker.finish()
     assert gathering is not None
     gathering.finish()
-    asked, held = ({key: tuple(tasks) for key, tasks in found.items()} for found in (gathering.asked, gathering.held))
-    return Needs(checker, verified, asked, held, gathering.since, tuple(gathering.unknown))  # type: ignore[arg-type]  # each has its own keys
+    asked = {_used(one, max(uses.values())): tuple(uses) for one, uses in gathering.asked.items()}
+    held = {need: tuple(tasks) for need, tasks in gathering.held.items()}
+    return Needs(checker, verified, asked, held, gathering.since, tuple(gathering.unknown))
+
+
+def _used(asked: Asked, uses: int) -> Asked:
+    """Let a permit that limits its uses be used as often as it was for this request, and no more."""
+    caveats = tuple(
+        attrs.evolve(caveat, value=uses) if caveat.name == "max_uses" else caveat for caveat in asked.need.caveats
+    )
+    return attrs.evolve(asked, need=attrs.evolve(asked.need, caveats=caveats))
 
 
 def _exact(access: Access, grant: Grant) -> Need:
-    """Return the narrowest rule for an access, within what the permit that stood for it has beside its resource."""
+    """Return the narrowest rule for an access, within what the permit that stood for it has beside its resource.
+
+    Where no pattern holds a command's words, its permit's own stands for them.
+    """
     action, _, resource = show_rule(access).partition(":")
+    exclude: tuple[str, ...] = ()
     if access.family == "proc":
-        resource = _words(access.argv) or resource
-    return Need(action, resource, (), grant.base.expires_at, grant.base.caveats)
+        words = _words(access.argv)
+        resource, exclude = (words, ()) if words is not None else (grant.base.resource[0], grant.base.exclude)
+    return Need(action, resource, exclude, grant.base.expires_at, grant.base.caveats)
 
 
 def _words(argv: tuple[str, ...]) -> str | None:

@@ -1,8 +1,9 @@
 """``permits infer``: the smallest manifest under which a recorded run would have done the same.
 
-What requests named themselves is taken exactly. Of what commands did, the record tells which were started and which
-hosts they asked for. What they read and wrote is not on record, so they get what their tasks held, less what is surely
-not needed: paths that are not there, and trees to write in which nothing has changed since the first command began.
+What requests named themselves is taken word by word, with ``?`` for what a pattern cannot hold. Of what commands did,
+the record tells which were started and which hosts they asked for. What they read and wrote is not on record, so they
+get what their tasks held, less what is surely not needed: paths that are not there, and trees to write in which nothing
+has changed since the first command began.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from tek_kernel import (
 )
 from tek_runner.inputs import UnreadableInput
 from tek_runner.recorded import of_machine, recorded_keys
-from tek_runner.run_directory import BLOBS, LEDGER
+from tek_runner.run_directory import BLOBS, LEDGER, LOGS
 
 
 @attrs.define(str=False)
@@ -98,6 +98,10 @@ def open_left(
 
     Raises ``UnreadableInput``, ``LedgerBusy``, ``NothingToResume``, ``LedgerInvalid`` and ``ReplayMismatch``.
     """
+    for name in (BLOBS, LOGS):
+        # What is written through a link would be written wherever it leads.
+        if (directory / name).is_symlink() or ((directory / name).exists() and not (directory / name).is_dir()):
+            raise UnreadableInput(str(directory / name), "is not the directory that the run made there")
     try:
         file = LedgerFile(directory / LEDGER, resumed=True, durable=durable)
     except FileNotFoundError:

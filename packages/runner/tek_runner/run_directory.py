@@ -15,6 +15,7 @@ from tek_runner.inputs import UnreadableInput
 
 LEDGER = "ledger.jsonl"
 BLOBS = "blobs"
+LOGS = "logs"
 RUNS = "runs"
 """Where runs of a workspace stand in it, unless their user chose another place."""
 
@@ -27,7 +28,7 @@ def make_run_directory(parent: Path, chosen: Path | None) -> Path:
     """
     try:
         directory = _fresh(parent) if chosen is None else _chosen(chosen)
-        (directory / "logs").mkdir()
+        (directory / LOGS).mkdir()
         return directory.resolve()
     except OSError as error:
         if isinstance(error, UnreadableInput):

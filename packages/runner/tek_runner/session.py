@@ -58,7 +58,7 @@ from tek_runner.effects import make_registry
 from tek_runner.projection import Projection
 from tek_runner.proving import KEY_ON_RECORD, write_checkpoint
 from tek_runner.resuming import Left
-from tek_runner.run_directory import BLOBS, LEDGER
+from tek_runner.run_directory import BLOBS, LEDGER, RUNS
 
 OFF = "off"
 """The level on record where commands run with all rights of whoever started the run, because --sandbox=off was said."""
@@ -282,13 +282,13 @@ def _opening(
 
 def protected_paths(session: Session) -> tuple[str, ...]:
     """Return the write exclusions of this run alone: its run directory and its configuration, where they stand in
-    the workspace.
+    the workspace, and every run that ``last`` could mean.
     """
     inside = []
     for path in (session.directory, session.config.directory):
         if path is not None and (real := path.resolve()).is_relative_to(session.workspace):
             inside.append("/".join(("$WORKSPACE", *real.relative_to(session.workspace).parts, "**")))
-    return tuple(inside)
+    return (*inside, f"$WORKSPACE/{RUNS}/**")
 
 
 def _summary(session: Session, statuses: dict[str, TaskStatus]) -> RunSummary:

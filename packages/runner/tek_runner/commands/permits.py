@@ -46,7 +46,8 @@ def infer_command(ledger: str, out: Path | None, key: str | None, as_json: bool)
     """Print the smallest manifest that the run of LEDGER (a ledger file, a run's directory, or last) needed.
 
     A run of the same plan under it is granted what this one was granted, and nothing that was denied. What requests
-    named themselves is taken exactly: files, programs with their arguments, hosts, variables. What commands read and
+    named themselves is taken word by word (? stands for a character that no pattern can hold, such as a line's end):
+    files, programs with their arguments, hosts, variables. What commands read and
     wrote is not on record; they keep what their tasks held, less what is surely not needed. Nothing is changed.
     """
     path = find_ledger(ledger)
