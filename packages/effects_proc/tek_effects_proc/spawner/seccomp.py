@@ -93,6 +93,8 @@ _SELF_ONLY = {
 """Calls that may name another process, with the argument that names it; zero is the caller."""
 
 Instruction = tuple[int, int, int, int]
+_NEAR = 255
+"""How many instructions a conditional jump can pass over; an unconditional one passes over all."""
 
 _LOAD, _AND = 0x20, 0x54
 _JA, _JEQ, _JGT, _JGE, _JSET = 0x05, 0x15, 0x25, 0x35, 0x45
@@ -179,10 +181,11 @@ def _search(blocks: list[tuple[int, list[Instruction]]]) -> list[Instruction]:
         return [_ALLOWED]
     if len(blocks) == 1:
         ((number, block),) = blocks
-        return [(_JEQ, 0, len(block) + 1, number), *block, _ALLOWED, _ALLOWED]
+        return [(_JEQ, 0, len(block), number), *block, _ALLOWED]
     middle = len(blocks) // 2
     below, above = _search(blocks[:middle]), _search(blocks[middle:])
-    # A conditional jump reaches 255 instructions, an unconditional one all.
+    if len(below) <= _NEAR:
+        return [(_JGE, len(below), 0, blocks[middle][0]), *below, *above]
     return [(_JGE, 1, 0, blocks[middle][0]), (_JA, 0, 0, 1), (_JA, 0, 0, len(below)), *below, *above]
 
 
