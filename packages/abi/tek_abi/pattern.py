@@ -108,6 +108,12 @@ def static_prefix(pattern: str) -> str:
     return "/".join(fixed)
 
 
+def may_meet(one: str, other: str) -> bool:
+    """Whether a path may match both patterns, as far as the parts before their wildcards tell."""
+    shorter, longer = sorted(map(static_prefix, (one, other)), key=len)
+    return (longer + "/").startswith(shorter + "/")
+
+
 @lru_cache(maxsize=1024)
 def argv_words(pattern: str) -> tuple[str, ...]:
     """Split an argv pattern into words as a POSIX shell would. Raises ``PatternError`` on open quotes."""

@@ -13,7 +13,7 @@ from functools import lru_cache
 import attrs
 
 from tek_abi import Permit, TekError
-from tek_abi.pattern import is_wild, match_path, path_pattern, static_prefix
+from tek_abi.pattern import is_wild, match_path, may_meet, path_pattern, static_prefix
 from tek_abi.permit import show_path
 from tek_kernel.effect import Held
 
@@ -199,16 +199,10 @@ def _exclusions(permits: tuple[Permit, ...]) -> tuple[str, ...]:
             region = _region(permit)
             if region is None or not (region.is_tree and region.contains(static_prefix(pattern))):
                 continue
-            within = {other for other in map(path_pattern, permit.exclude) if _may_meet(other, pattern)}
+            within = {other for other in map(path_pattern, permit.exclude) if may_meet(other, pattern)}
             nearer = any(match_path(other, found.path) for other in within for found in regions)
             if pattern not in within | needed and within <= kept.keys() and not nearer:
                 needed |= within
                 del kept[pattern]
                 break
     return tuple(kept)
-
-
-def _may_meet(one: str, other: str) -> bool:
-    """Whether a path may match both patterns, as far as the parts before their wildcards tell."""
-    shorter, longer = sorted(map(static_prefix, (one, other)), key=len)
-    return (longer + "/").startswith(shorter + "/")

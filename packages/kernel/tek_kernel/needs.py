@@ -30,7 +30,7 @@ from tek_abi import (
     Value,
     ValueNotAllowed,
 )
-from tek_abi.pattern import path_pattern, static_prefix
+from tek_abi.pattern import may_meet, path_pattern, static_prefix
 from tek_abi.permit import canonical_pattern, show_path, show_rule
 from tek_kernel.authority import Authority, Grant, TaskAuthority
 from tek_kernel.lines import LedgerInvalid, Line, read_lines
@@ -147,7 +147,7 @@ class _Gathering:
                 resource = _narrowest(permit.resource) if action != "net.http" else permit.resource[-1]
                 if resource is not None:
                     shown = show_path(resource) if action != "net.http" else resource
-                    exclude = tuple(show_path(pattern) for pattern in permit.exclude if _may_meet(pattern, resource))
+                    exclude = tuple(show_path(pattern) for pattern in permit.exclude if may_meet(pattern, resource))
                     need = Need(action, shown, exclude, permit.expires_at, permit.caveats)
                     self.held.setdefault(need, {})[name] = None
 
@@ -218,15 +218,9 @@ def _narrowest(patterns: tuple[str, ...]) -> str | None:
     for one in canonical:
         if all(one == other or covers(other, one) for other in canonical):
             return one
-    if not all(_may_meet(one, other) for one, other in itertools.combinations(canonical, 2)):
+    if not all(may_meet(one, other) for one, other in itertools.combinations(canonical, 2)):
         return None
     return canonical[0]
-
-
-def _may_meet(one: str, other: str) -> bool:
-    """Whether a path may match both patterns, as far as the parts before their wildcards tell."""
-    first, second = sorted(map(static_prefix, (one, other)), key=len)
-    return (second + "/").startswith(first + "/")
 
 
 def covers(tree: str, pattern: str) -> bool:
