@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -226,6 +227,13 @@ class TestRefusals:
         answer = tek("resume", "last", "--in-doubt=done", cwd=paused)
         assert (answer.code, f"{name}: is not the directory" in answer.err) == (2, True), answer
         assert not list(outside.iterdir())
+
+    def test_a_ledger_that_is_no_file_is_named(self, paused: Path) -> None:
+        (ledger,) = paused.glob("runs/*/ledger.jsonl")
+        ledger.unlink()
+        os.mkfifo(ledger)
+        answer = tek("resume", ledger.parent, cwd=paused)
+        assert (answer.code, f"{ledger}: is no regular file" in answer.err) == (2, True), answer
 
     def test_a_finished_run_is_not_resumed(self, paused: Path) -> None:
         assert tek("resume", "last", "--in-doubt=done", cwd=paused).code == 0

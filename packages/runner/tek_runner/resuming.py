@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -102,8 +103,11 @@ def open_left(
         # What is written through a link would be written wherever it leads.
         if (directory / name).is_symlink() or ((directory / name).exists() and not (directory / name).is_dir()):
             raise UnreadableInput(str(directory / name), "is not the directory that the run made there")
+    ledger = directory / LEDGER
+    if os.path.lexists(ledger) and not (ledger.is_file() and not ledger.is_symlink()):
+        raise UnreadableInput(str(ledger), "is no regular file")
     try:
-        file = LedgerFile(directory / LEDGER, resumed=True, durable=durable)
+        file = LedgerFile(ledger, resumed=True, durable=durable)
     except FileNotFoundError:
         raise UnreadableInput(str(directory), "holds no run: there is no ledger.jsonl") from None
     try:
