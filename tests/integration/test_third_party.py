@@ -129,6 +129,11 @@ def test_an_agent_that_asks_for_something_else_is_a_mismatch_by_field(
     assert field in problem["problem"]
     assert expected in problem["expected"]
     assert actual in problem["actual"]
+    if field:
+        assert problem["differences"][0]["field"].startswith(field)
+        assert all(one["field"] in shown.err for one in problem["differences"])
+    assert len(answer.json["ledger_head"]) == 64
+    assert answer.json["entries"] > answer.json["effects"] > 0
     for text in (problem["task"], problem["position"], "expected", "actual"):
         assert text in shown.err
     assert call(site, tmp_path / "work", "replay", "last", "--verify").code == 0

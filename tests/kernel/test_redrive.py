@@ -65,3 +65,39 @@ def test_a_mismatch_names_position_field_expected_and_actual() -> None:
         redrive(world.file(), world.codec, Host({"two": other}), pure_registry)
     assert "envelope.args.key" in caught.value.problem
     assert (caught.value.expected, caught.value.actual) == ("'free/a'", "'free/b'")
+
+
+def test_a_mismatch_tells_every_field_that_differs_what_explains_the_others_first() -> None:
+    world = run(plan_of("two"), {"two": two})
+
+    async def both_differ(assignment: Assignment) -> TaskReport:
+        await Put("free/b", "b")
+        return TaskReport()
+
+    with pytest.raises(ReplayMismatch) as caught:
+        redrive(world.file(), world.codec, Host({"two": both_differ}), pure_registry)
+    fields = [one.field for one in caught.value.differences]
+    assert fields[:2] == ["envelope.args.key", "envelope.args.text"]
+    assert "envelope.args_digest" in fields
+    for one in caught.value.differences:
+        assert f"{one.expected}, actual {one.actual}" in str(caught.value)
+
+
+def test_a_mismatch_at_a_tasks_end_tells_status_and_message_apart() -> None:
+    world = run(plan_of("two"), {"two": two})
+    with pytest.raises(ReplayMismatch) as caught:
+        redrive(world.file(), world.codec, Host({"two": says_other}), pure_registry)
+    assert [(one.field, one.actual) for one in caught.value.differences] == [("report.message", "'other'")]
+
+
+async def far_longer(assignment: Assignment) -> TaskReport:
+    await two(assignment)
+    return TaskReport("ok", "o" * 4000)
+
+
+def test_what_a_mismatch_shows_of_a_long_value_is_short() -> None:
+    world = run(plan_of("two"), {"two": two})
+    with pytest.raises(ReplayMismatch) as caught:
+        redrive(world.file(), world.codec, Host({"two": far_longer}), pure_registry)
+    assert len(str(caught.value)) < 1000
+    assert "(4002 characters)" in str(caught.value)

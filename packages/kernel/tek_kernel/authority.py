@@ -236,7 +236,8 @@ class TaskAuthority:
         return None
 
     def _denial(self, access: Access, rule: str, why: str, grant: str) -> Denial:
-        return Denial("permit", f"{access.action} on {access.resource} refused by {rule}: {why}", rule, grant)
+        resource = access.resource.replace("\n", "⏎")
+        return Denial("permit", f"{access.action} on {resource} refused by {rule}: {why}", rule, grant)
 
 
 _SHOWN = 5

@@ -141,7 +141,7 @@ class Broker:
                 return Result(Failed(failure), usage, obs=applied.obs)
             return Result(Ok(value), usage, applied.value, value_digest, applied.obs)
         except EffectRefused as refusal:
-            denial = Denial("permit", refusal.message, "permit of the resolved resource")
+            denial = Denial("permit", refusal.message, "permit of the resolved resource", refusal.grant)
             return Result(Denied(denial), Budget(ms=watch.ms()))
         except EffectCancelled as stopped:
             outcome = Cancelled(cancel.by, stopped.unknown)

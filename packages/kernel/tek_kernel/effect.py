@@ -140,11 +140,13 @@ class EffectError(TekError):
 class EffectRefused(TekError, PermissionError):
     """While it was applied, an effect met a resource that its permits do not cover, and touched nothing.
 
-    A symlink that leads out of the granted tree is the common case. ``access`` is what it would have needed.
+    A symlink that leads out of the granted tree is the common case. ``access`` is what it would have needed,
+    ``grant`` the line or flag that would have given it, where that is known.
     """
 
     access: Access
     message: str
+    grant: str = ""
 
     def __str__(self) -> str:
         return self.message

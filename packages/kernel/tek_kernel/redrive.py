@@ -43,6 +43,7 @@ from tek_abi.quantity import show_duration
 from tek_kernel.account import Busy
 from tek_kernel.authority import Authority
 from tek_kernel.decide import Admitted, Decider, Refused, Scope, Scopes
+from tek_kernel.differences import MAX_SHOWN, differences
 from tek_kernel.effect import SideEffect
 from tek_kernel.lines import LedgerInvalid, Line, read_lines
 from tek_kernel.partial import Dropped, PartialRedrive
@@ -254,8 +255,7 @@ class Redrive:
             raise _mismatch(line, position, "the budget decides otherwise", "a decision", str(busy)) from None
         recorded, actual_value = self._plain(entry), self._plain(attrs.evolve(decided.intent, baseline=entry.baseline))
         if recorded != actual_value:
-            path, expected, actual = _first_difference(recorded, actual_value)
-            raise _mismatch(line, position, f"the request or its decision differs in {path}", expected, actual)
+            raise _differing(line, position, "the request or its decision differs", recorded, actual_value)
         attempt.doubtful.discard(position.path)
         attempt.open[position.path] = (decided, asked)
 
@@ -338,9 +338,8 @@ class Redrive:
         because = entry.value.get("because") if isinstance(entry.value, dict) else None
         status, report = self._ending(line, attempt, entry.position)
         if (status, report.message) != ("failed", because):
-            raise _mismatch(
-                line, entry.position, "the attempt ends differently", ("failed", because), (status, report.message)
-            )
+            recorded, actual = ({"status": s, "message": m} for s, m in (("failed", because), (status, report.message)))
+            raise _differing(line, entry.position, "the attempt ends differently", recorded, actual)
         attempt.progress = report.progress
 
     def _ending(self, line: Line, attempt: Driven, position: Position) -> tuple[TaskStatus, TaskReport]:
@@ -370,8 +369,8 @@ class Redrive:
         position = Position(entry.task, attempt.number, ())
         status, report = self._ending(line, attempt, position)
         if (status, report) != (entry.status, entry.report or TaskReport()):
-            expected, actual = (entry.status, entry.report), (status, report)
-            raise _mismatch(line, position, "the task ends differently", expected, actual)
+            recorded, actual = _plainly(entry.status, entry.report or TaskReport()), _plainly(status, report)
+            raise _differing(line, position, "the task ends differently", recorded, actual)
 
 
 def timed_out(task: Task) -> tuple[TaskStatus, TaskReport]:
@@ -391,6 +390,10 @@ def left_in_doubt(admitted: Admitted, outcome: Outcome) -> bool:
     return unknown and admitted.effect.side_effect(admitted.request) is SideEffect.ONCE
 
 
+def _plainly(status: TaskStatus, report: TaskReport) -> dict[str, Any]:
+    return {"status": status, "report": attrs.asdict(report)}
+
+
 def _shown(waiting: dict[Path, Question], position: Position) -> str:
     return ", ".join(f"{asked.bound.request.effect} at {_at(position, path)}" for path, asked in waiting.items())
 
@@ -403,18 +406,13 @@ def _mismatch(line: Line, position: Position, problem: str, expected: object, ac
     return ReplayMismatch(line.number, problem, str(expected), str(actual), task=position.task, position=str(position))
 
 
-def _first_difference(expected: Any, actual: Any, path: str = "") -> tuple[str, str, str]:
-    """Return the first field in which two values differ, with both sides."""
-    if isinstance(expected, dict) and isinstance(actual, dict):
-        # The arguments explain a difference in the digests and keys made from them, so they come first.
-        for key in sorted({*expected, *actual}, key=lambda k: (k != "envelope", k != "effect", k != "args", k)):
-            if expected.get(key) != actual.get(key):
-                return _first_difference(expected.get(key), actual.get(key), f"{path}.{key}" if path else key)
-    if isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
-        for index, (one, other) in enumerate(zip(expected, actual, strict=True)):
-            if one != other:
-                return _first_difference(one, other, f"{path}[{index}]")
-    return path, repr(expected), repr(actual)
+def _differing(line: Line, position: Position, problem: str, recorded: Any, actual: Any) -> ReplayMismatch:
+    """Return the mismatch of two values, field by field."""
+    found = differences(recorded, actual)
+    first, count = found[0], len(found)
+    where = first.field if count == 1 else f"{count} fields, first in {first.field}"
+    mismatch = _mismatch(line, position, f"{problem} in {where}", first.expected, first.actual)
+    return attrs.evolve(mismatch, differences=tuple(found[:MAX_SHOWN]))
 
 
 def redrive(

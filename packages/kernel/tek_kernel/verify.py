@@ -39,6 +39,7 @@ from tek_abi import (
     ValueNotAllowed,
     digest,
 )
+from tek_kernel.differences import Difference
 from tek_kernel.ledger import ZEROS
 from tek_kernel.lines import LedgerInvalid, Line, read_lines
 from tek_kernel.redaction import Redacted
@@ -47,11 +48,19 @@ from tek_kernel.replay_hash import NOT_RUN, ReplayHash, TaskRecord, plan_digest,
 
 @attrs.define(str=False)
 class ReplayMismatch(LedgerInvalid):
-    """The ledger is whole, but what it says does not follow: a request, a decision or the replay hash differs."""
+    """The ledger is whole, but what it says does not follow: a request, a decision or the replay hash differs.
+
+    ``differences`` are the fields that differ, at most ``MAX_SHOWN``, where two values were held against each other;
+    ``expected`` and ``actual`` are the first one's then.
+    """
+
+    differences: tuple[Difference, ...] = ()
 
     def __str__(self) -> str:
         where = f", {self.task} at {self.position}" if self.position else f", {self.task}" if self.task else ""
-        return f"line {self.line}{where}: {self.problem}: expected {self.expected}, actual {self.actual}"
+        text = f"line {self.line}{where}: {self.problem}: expected {self.expected}, actual {self.actual}"
+        others = (f"\n  {one.field}: expected {one.expected}, actual {one.actual}" for one in self.differences[1:])
+        return text + "".join(others)
 
 
 @attrs.frozen

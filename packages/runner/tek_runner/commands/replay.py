@@ -7,10 +7,11 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import attrs
 import click
 import orjson
 
-from tek_abi import Codec
+from tek_abi import CODEC, Codec, EffectIntent
 from tek_agents.registry import AgentRegistry
 from tek_effects_proc import LEVELS
 from tek_executor import Host
@@ -20,10 +21,11 @@ from tek_kernel import (
     Unproven,
     Verification,
     VerifierKey,
+    read_lines,
     redrive,
     verify,
 )
-from tek_runner.console import printable
+from tek_runner.console import counted, printable
 from tek_runner.examples import examples
 from tek_runner.exits import Exit
 from tek_runner.inputs import open_input
@@ -119,8 +121,9 @@ def command(
     else:
         how = "verified" if only_verify else "replayed"
         state = "" if result.state == "closed" else "; the run is paused, not finished"
-        left_out = f"; {len(result.not_driven)} tasks were not driven again" if result.not_driven else ""
-        click.echo(f"{status}: {how} {result.entries} entries and {result.effects} effects{state}{left_out}")
+        dropped = counted(len(result.not_driven), "task")
+        left_out = f"; not driven again: {dropped}" if result.not_driven else ""
+        click.echo(f"{status}: {how} {result.entries} entries and {counted(result.effects, 'effect')}{state}{left_out}")
         click.echo(f"ledger head  {result.ledger_head}")
         click.echo(f"replay hash  {result.replay_hash}")
         for text in proof_lines(standing, held.key, result):
@@ -183,6 +186,20 @@ def _answer(status: str, result: Verification | None, problem: dict[str, Any] | 
     }
 
 
+def _known(path: Path, problem: LedgerInvalid) -> dict[str, Any]:
+    """Return what holds of a ledger whose lines do, although what they say does not follow."""
+    if not isinstance(problem, ReplayMismatch):
+        return {}
+    with open_input(path, "ledger") as file:
+        last, effects = None, 0
+        try:
+            for last in read_lines(file, CODEC):
+                effects += isinstance(last.entry, EffectIntent)
+        except LedgerInvalid:
+            return {}
+    return {} if last is None else {"ledger_head": last.hash, "entries": last.number, "effects": effects}
+
+
 def _report_problem(path: Path, problem: LedgerInvalid | Unproven, as_json: bool) -> None:
     if isinstance(problem, Unproven):
         if as_json:
@@ -201,7 +218,9 @@ def _report_problem(path: Path, problem: LedgerInvalid | Unproven, as_json: bool
             "expected": problem.expected or None,
             "actual": problem.actual or None,
         }
-        click.echo(orjson.dumps(_answer(status, None, first)))
+        if isinstance(problem, ReplayMismatch):
+            first["differences"] = [attrs.asdict(one) for one in problem.differences]
+        click.echo(orjson.dumps(_answer(status, None, first) | _known(path, problem)))
         return
     click.echo(printable(f"{status}: {path}, {problem}"), err=True)
     if problem.unfinished:
