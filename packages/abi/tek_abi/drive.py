@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Coroutine
-from types import CoroutineType
+from traceback import walk_tb
+from types import CoroutineType, FrameType
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -175,7 +176,7 @@ class Drive:
             except KeyboardInterrupt:
                 raise
             except Exception as raised:
-                self._ended(frame, None, raised)
+                self._ended(frame, None, _loopless(raised) or raised)
                 return
             except BaseException as raised:
                 self._ended(frame, None, AgentExited(repr(raised)))
@@ -303,6 +304,24 @@ def _close(branch: Any) -> None:
         except BaseException:  # noqa: S112  # the agent is being stopped: nobody is left to hear of it
             continue
         return
+
+
+_NO_LOOP: Final = {"no running event loop": "asyncio", "must be called from async context": "trio"}
+"""What libraries say of an event loop that is not there, and which of them."""
+
+
+def _loopless(error: Exception) -> ForeignAwait | None:
+    """Return what an error means that an event loop's absence gave rise to, such as ``asyncio.sleep(1)``'s."""
+    library = _NO_LOOP.get(str(error)) if type(error) is RuntimeError else None
+    if library is None:
+        return None
+    frames = (frame.f_code for frame, _ in walk_tb(error.__traceback__) if _library(frame) == library)
+    code = next(frames, None)
+    return ForeignAwait(library if code is None else f"{library}.{code.co_qualname}")
+
+
+def _library(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def _named(trap: object) -> str:

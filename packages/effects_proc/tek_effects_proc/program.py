@@ -6,7 +6,8 @@ import os
 import stat
 from collections.abc import Callable
 
-from tek_kernel.effect import EffectError
+from tek_abi import Access
+from tek_kernel.effect import EffectError, EffectRefused
 
 SEARCH = "/usr/local/bin:/usr/bin:/bin"
 """Where programs are searched if the operator has no PATH."""
@@ -22,7 +23,7 @@ def find_program(word: str, path: str, cwd: int, sees: Callable[[str], bool] = l
 
     A word with a slash is a path. Any other is searched in the absolute directories of ``path``: an empty or
     relative entry would mean the command's own directory, where anybody may put a file called ``git``.
-    Raises ``EffectError`` (not-found, not-permitted, wrong-kind).
+    Raises ``EffectError`` (not-found, not-permitted, wrong-kind), and ``EffectRefused`` for what is not seen.
     """
     if "/" in word:
         candidates, where = [word], "here"
@@ -40,14 +41,13 @@ def find_program(word: str, path: str, cwd: int, sees: Callable[[str], bool] = l
     if "unseen" in problems:
         file = candidates[problems.index("unseen")]
         rules = [f"fs.read:{tree}/**" for tree in dict.fromkeys((_home(file, cwd), *_SYSTEM))]
-        asked, given = (
-            " ".join(f"{word}{rule}{end}" for rule in rules) for word, end in (("`", "`"), ("--allow '", "'"))
+        asked = " ".join(f"`{rule}`" for rule in rules)
+        given = " ".join(f"--allow '{rule}'" for rule in rules)
+        raise EffectRefused(
+            Access("proc.exec", "proc", word, (word,)),
+            f"{file!r} is not among what the task may read, with the libraries that it needs",
+            f"{asked} in the task's Allow, if it has one for fs.read; else {given}",
         )
-        message = (
-            f"{file!r} is not among what the task may read, with the libraries that it needs; if the task has an Allow "
-            f"for fs.read, add {asked} to it, else grant them with {given}"
-        )
-        raise EffectError("not-permitted", message)
     raise EffectError("not-found", f"no program {word!r} {where}")
 
 

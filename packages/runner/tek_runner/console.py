@@ -94,4 +94,15 @@ class Console:
 
 def printable(text: str) -> str:
     """Return text with its control characters shown, so that no task's name or output can steer a terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
+    return "".join(c if c.isprintable() or c == "\n" else f"\\x{_byte(c):02x}" for c in text)
+
+
+def _byte(character: str) -> int:
+    """Return a character's number; of one that stands for a byte of a name that is not UTF-8, that byte (PEP 383)."""
+    number = ord(character)
+    return number - 0xDC00 if 0xDC80 <= number <= 0xDCFF else number
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where it is one: ``1 task``, ``2 tasks``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

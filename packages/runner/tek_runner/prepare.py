@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
 
-from tek_abi import ExecutionPlan, Limit, Policy, TekError, parse_rule
+from tek_abi import ExecutionPlan, Limit, PatternError, Permit, Policy, TekError, parse_rule
+from tek_executor import Host
 from tek_planner import attach_hooks
 from tek_runner.config import Config
-from tek_runner.inputs import Source
+from tek_runner.inputs import Source, UnreadableInput
 
 
 @attrs.define(str=False)
@@ -70,14 +71,70 @@ def select(plan: ExecutionPlan, only: Sequence[str]) -> frozenset[str]:
     return frozenset(chosen)
 
 
+@attrs.define(str=False)
+class UnreadableRule(TekError, ValueError):
+    """A rule of ``--allow`` grants nothing, because it cannot be read. ``problem`` says what to change."""
+
+    rule: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"--allow {self.rule}: {self.problem}"
+
+
 def operator_policy(config: Config, rules: Sequence[str], budget: Limit) -> Policy:
     """Return the configured policy with ``--allow`` rules added and the run's ceiling from ``--budget``.
 
-    Raises ``PatternError``.
+    Raises ``UnreadableRule``.
     """
     policy = config.policy
-    allowed = tuple(parse_rule(text, f"--allow {text}") for text in rules)
+    allowed = tuple(_allowed(text) for text in rules)
     return attrs.evolve(policy, permits=(*policy.permits, *allowed), run=budget.inherit(policy.run))
+
+
+def _allowed(text: str) -> Permit:
+    try:
+        return parse_rule(text, f"--allow {text}")
+    except PatternError as error:
+        raise UnreadableRule(text, error.problem) from None
+
+
+@attrs.define(str=False)
+class UnusableAgents(TekError, LookupError):
+    """Agents that tasks name cannot be had. Each of ``problems`` names the tasks and says why."""
+
+    problems: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(self.problems)
+
+
+def load_agents(host: Host, agents: Mapping[str, Sequence[str]]) -> None:
+    """Load every agent, given with the ids of its tasks. Raises ``UnusableAgents`` for all that cannot be."""
+    problems: list[str] = []
+    for agent, tasks in sorted(agents.items()):
+        try:
+            host.load(agent)
+        except TekError as error:
+            more = f" and {len(tasks) - _SHOWN} more" if len(tasks) > _SHOWN else ""
+            problems.append(f"{', '.join(tasks[:_SHOWN])}{more}: {error}")
+    if problems:
+        raise UnusableAgents(tuple(problems))
+
+
+_SHOWN = 3
+
+
+def check_places(*places: Path | None) -> None:
+    """Refuse a path that is no text, since it stands on record. Raises ``UnreadableInput``."""
+    for place in places:
+        if place is None:
+            continue
+        try:
+            os.fspath(place.resolve()).encode()
+        except UnicodeEncodeError:
+            problem = "the path is not UTF-8, as a record must be; rename the directory or file, or run in a copy of it"
+            raise UnreadableInput(os.fspath(place.resolve()), problem) from None
 
 
 def program() -> str:

@@ -24,7 +24,8 @@ def make_run_directory(parent: Path, chosen: Path | None) -> Path:
     """Create the directory of a new run, with ``logs`` in it: ``chosen``, or one named after the time in ``parent``.
 
     A name that is taken gets a number (``20260131_101500Z_2``): ``mkdir`` decides, so no two runs collide.
-    Raises ``UnreadableInput`` where a chosen directory is not empty, ``StorageFailed`` where none can be made.
+    Raises ``UnreadableInput`` where a chosen directory is not empty or ``parent`` is a symlink, ``StorageFailed``
+    where none can be made.
     """
     try:
         directory = _fresh(parent) if chosen is None else _chosen(chosen)
@@ -44,6 +45,10 @@ def _chosen(directory: Path) -> Path:
 
 
 def _fresh(parent: Path) -> Path:
+    if parent.is_symlink():
+        # Where it leads, tasks may write: one could leave a run there for "last" to find.
+        problem = "is a symlink, and runs are kept in no place that it leads to; remove it, or say --run-dir"
+        raise UnreadableInput(str(parent), problem)
     parent.mkdir(parents=True, exist_ok=True)
     name = datetime.now(UTC).strftime("%Y%m%d_%H%M%SZ")
     for number in itertools.count(1):

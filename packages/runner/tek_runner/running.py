@@ -13,7 +13,7 @@ import orjson
 from tek_abi import TaskResult
 from tek_effects_proc import WEAKER
 from tek_kernel import StorageFailed
-from tek_runner.console import Console
+from tek_runner.console import Console, counted
 from tek_runner.exits import exit_of
 from tek_runner.prepare import program, shown
 from tek_runner.resuming import Left
@@ -53,7 +53,7 @@ def run_to_end(session: Session, words: list[str], as_json: bool, left: Left | N
             results.append(result)
 
     rest = f", {done} of them done" if left is not None else ""
-    place = f"{total} tasks in {shown(session.workspace)}{rest}"
+    place = f"{counted(total, 'task')} in {shown(session.workspace)}{rest}"
     console.say(f"tek: {place}, {session.options.workers} at once; {_level(session)}")
     try:
         with redirect_stdout(sys.stderr):  # what an agent prints is no part of the answer

@@ -82,6 +82,7 @@ class Session:
     signer: SigningKey | None = None
     source: Path | None = None
     durable: bool = True
+    host: Host = attrs.field(factory=lambda: Host(AgentRegistry()), eq=False, repr=False)
 
     @property
     def level(self) -> str:
@@ -118,9 +119,18 @@ def agent_of(policy: Policy, dry_run: bool = False) -> Callable[[Task], str]:
     return choose
 
 
+def agents_of(plan: ExecutionPlan, choose: Callable[[Task], str], selected: frozenset[str]) -> dict[str, list[str]]:
+    """Return the agents that are to run, each with the ids of its tasks."""
+    found: dict[str, list[str]] = {}
+    for _, task in plan.tasks():
+        if not selected or task.id in selected:
+            found.setdefault(choose(task), []).append(task.id)
+    return found
+
+
 def needs_sandbox(plan: ExecutionPlan, choose: Callable[[Task], str], selected: frozenset[str]) -> bool:
     """Whether some task that is to run is carried out by an agent that may start commands."""
-    return any(choose(task) != "noop" for _, task in plan.tasks() if not selected or task.id in selected)
+    return any(agent != "noop" for agent in agents_of(plan, choose, selected))
 
 
 def execute(
@@ -131,9 +141,8 @@ def execute(
 ) -> Finished:
     """Run a plan to its end, or what is ``left`` of it. Raises ``StorageFailed``, ``PlanCycle`` or an agent's error."""
     choose = agent_of(session.policy, session.dry_run)
-    host = Host(AgentRegistry())
-    selected = session.options.selected
-    names = sorted({choose(task) for _, task in session.plan.tasks() if not selected or task.id in selected})
+    host = session.host
+    names = sorted(agents_of(session.plan, choose, session.options.selected))
     agents = tuple((agent.name, agent.distribution, agent.version) for agent in map(host.load, names))
     scheduler: Scheduler | None = None
 

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import attrs
 import click
 
 from tek_abi import Limit, QuantityError, parse_limit
+from tek_agents.registry import AgentRegistry
 from tek_effects_proc import LEVELS, open_sandbox
-from tek_executor import Graph, Options
+from tek_executor import Graph, Host, Options
 from tek_kernel import utc_now
 from tek_runner.config import check_against, load_config
 from tek_runner.console import printable
 from tek_runner.examples import examples
 from tek_runner.exits import Exit
 from tek_runner.inputs import load_source
-from tek_runner.prepare import config_directory, operator_policy, program, select, shown, with_hooks
+from tek_runner.prepare import (
+    check_places,
+    config_directory,
+    load_agents,
+    operator_policy,
+    program,
+    select,
+    shown,
+    with_hooks,
+)
 from tek_runner.run_directory import WorkspaceLock, make_run_directory, unfinished
 from tek_runner.running import run_to_end
-from tek_runner.session import OFF, Session, agent_of, needs_sandbox
+from tek_runner.session import OFF, Session, agent_of, agents_of, needs_sandbox
 from tek_runner.signing import signing_key
 
 
@@ -119,14 +131,20 @@ def command(
     plan, hook_warnings = with_hooks(loaded.plan, config)
     for warning in (*loaded.warnings, *hook_warnings):
         click.echo(printable(warning), err=True)
+    check_places(loaded.path, loaded.workspace, config.directory, run_dir)
     policy = operator_policy(config, allow, budget)
     if policy.preset == "unconfined" and sandbox != "off":
         raise click.UsageError("the preset unconfined grants everything; say --sandbox=off with it to mean it")
     check_against(attrs.evolve(config, policy=policy), plan, loaded.workspace)
     options = Options(workers, fail_fast, select(plan, only))
     Graph(plan, options.selected)
-    confine = sandbox != "off" and needs_sandbox(plan, agent_of(policy, dry_run), options.selected)
-    unbound = sandbox == OFF and needs_sandbox(plan, agent_of(policy, dry_run), options.selected)
+    choose = agent_of(policy, dry_run)
+    host = Host(AgentRegistry())
+    with redirect_stdout(sys.stderr):  # what an agent prints is no part of the answer
+        load_agents(host, agents_of(plan, choose, options.selected))
+    commands = needs_sandbox(plan, choose, options.selected)
+    confine = sandbox != OFF and commands
+    unbound = sandbox == OFF and commands
     key = signing_key(config.checkpoint_key, policy, loaded.workspace, not unbound)
     runs = (loaded.path.resolve().parent if loaded.is_json else loaded.workspace) / "runs"
     if go_on and (cut_off := unfinished(runs)) is not None:
@@ -150,9 +168,13 @@ def command(
         key,
         loaded.path,
         durability == "full",
+        host,
     )
     words = [program(), "run", shown(loaded.path)]
     words += ["--config", str(config_dir)] if config_dir is not None else []
+    words += ["--workspace", str(workspace)] if workspace is not None else []
+    limits = [f"{name}={bound}" for name, bound in budget.items() if bound is not None]
+    words += ["--budget", ",".join(limits)] if limits else []
     words += [word for rule in allow for word in ("--allow", rule)]
     try:
         return run_to_end(session, words, as_json)
