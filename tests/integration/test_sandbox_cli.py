@@ -115,7 +115,7 @@ def test_a_program_outside_of_what_may_be_read_names_the_grant(tmp_path: Path) -
     refused = tek("run", cwd=tmp_path / "ws", env=path)
     granted = tek("run", "--allow", f"fs.read:{tmp_path}/tools/**", cwd=tmp_path / "ws", env=path)
 
-    assert refused.code == 1
+    assert refused.code == 3
     assert f"--allow 'fs.read:{tmp_path}/tools/**'" in refused.out
     assert granted.code == 0, granted.out
 

@@ -4,6 +4,7 @@ time; whatever no permit covers is never applied.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, ClassVar
 
 import attrs
@@ -139,16 +140,16 @@ def test_invariant_1_no_effect_without_authority(
             assert isinstance(decided, Refused)
             broker.refuse(decided)
 
-    subject, uses = Subject(task_id, "probe", "foundation", "A"), dict[Permit, int]()
+    subject, uses = Subject(task_id, "probe", "foundation", "A"), Counter[tuple[bool, Permit]]()
     intents = [(entry, at) for entry, at in entries if isinstance(entry, EffectIntent)]
     assert len(intents) == len(requests) == sum(isinstance(entry, EffectOutcome) for entry, _ in entries)
     for (intent, at), request in zip(intents, requests, strict=True):
         covering = list(_covering(permits, asked, request, subject, at, uses))
         assert intent.allow == bool(covering)
         if intent.allow:
-            base, permit = covering[0]
+            base, rule, permit = covering[0]
             assert intent.envelope.permit == digest([codec.encode(permit)])
-            uses[base] = uses.get(base, 0) + 1
+            uses.update([(False, base)] if rule is None else [(False, base), (True, rule)])
         else:
             assert intent.denial is not None
             assert intent.envelope.permit is None
@@ -156,17 +157,22 @@ def test_invariant_1_no_effect_without_authority(
 
 
 def _covering(
-    permits: list[Permit], asked: list[Permit], request: Touch, subject: Subject, at: Instant, uses: dict[Permit, int]
+    permits: list[Permit],
+    asked: list[Permit],
+    request: Touch,
+    subject: Subject,
+    at: Instant,
+    uses: Counter[tuple[bool, Permit]],
 ) -> Any:
-    """What declared and policy both cover, found by trying everything."""
+    """What declared and policy both cover, found by trying everything: each counts the uses that it limits."""
     access = access_of(request)
     if request.write and ".git/hooks" in request.path:
         return
     for permit in permits:
-        if permit.mismatch(access, subject, at, uses.get(permit, 0)) is not None:
+        if permit.mismatch(access, subject, at, uses[False, permit]) is not None:
             continue
         if not asked or not request.write:
-            yield permit, permit
+            yield permit, None, permit
         for rule in asked if request.write else ():
-            if rule.mismatch(access, subject, at) is None:
-                yield permit, permit.attenuate(rule)
+            if rule.mismatch(access, subject, at, uses[True, rule]) is None:
+                yield permit, rule, permit.attenuate(rule)
