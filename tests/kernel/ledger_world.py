@@ -6,7 +6,7 @@ import contextlib
 import io
 import itertools
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, ClassVar
 
 import attrs
@@ -41,6 +41,7 @@ from tek_abi.permit import parse_rule
 from tek_executor import Options, Scheduler, Watcher
 from tek_kernel import (
     Applied,
+    Approval,
     Authority,
     Broker,
     Checker,
@@ -274,7 +275,13 @@ def ticking() -> Callable[[], str]:
     return lambda: f"2026-01-01T00:00:00.{next(ticks):06}Z"
 
 
-def run(plan: ExecutionPlan, agents: dict[str, Agent] = AGENTS, policy: Policy = POLICY, workers: int = 2) -> World:
+def run(
+    plan: ExecutionPlan,
+    agents: dict[str, Agent] = AGENTS,
+    policy: Policy = POLICY,
+    workers: int = 2,
+    approvals: Sequence[Approval] = (),
+) -> World:
     """Run a plan in memory to its closed ledger."""
     storage, blobs = Memory(), MemoryBlobs()
     codec, host = Codec(blobs), Host(agents)
@@ -284,7 +291,11 @@ def run(plan: ExecutionPlan, agents: dict[str, Agent] = AGENTS, policy: Policy =
     named = tuple((name, "tests", "0") for name in sorted(agents))
     sealed = codec.seal(CODEC.encode(plan))[0], codec.seal(CODEC.encode(policy))[0]
     ledger.append(PlanEntry(*sealed, agents=named))
-    scopes = Scopes(plan, policy, Authority(policy, ()))
+    for approval in approvals:
+        ledger.append(approval.decision())
+    approved = tuple(permit for approval in approvals for permit in approval.permits())
+    granted = attrs.evolve(policy, permits=(*policy.permits, *approved))
+    scopes = Scopes(plan, policy, Authority(granted, ()))
     broker = Broker(Decider(effects(), codec, "run-1"), ledger, codec, blobs)
     replay_hash = ReplayHash(*digests, [task.id for _, task in plan.tasks()])
     options = Options(workers=workers, backoff=1)

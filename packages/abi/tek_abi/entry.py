@@ -99,7 +99,7 @@ class EffectOutcome:
 @attrs.frozen
 class Decision:
     """An input that depends on timing or a person. ``position`` is a task, attempt or path; ``subject`` one of
-    race, timeout, cancel, skip, interrupt, ceiling, retry.
+    race, timeout, cancel, skip, interrupt, ceiling, retry, in-doubt, approval.
     """
 
     kind: ClassVar[str] = "decision"

@@ -6,6 +6,7 @@ arguments, so that everything here can be tested without a disk, a process or a 
 """
 
 from tek_kernel.account import Account, Busy, Exhausted, Reservation
+from tek_kernel.approval import Approval, beyond
 from tek_kernel.authority import Authority, Grant, TaskAuthority
 from tek_kernel.broker import Broker, Result, Settled
 from tek_kernel.certainty import Doubt
@@ -48,6 +49,7 @@ __all__ = [
     "Admitted",
     "AgentHost",
     "Applied",
+    "Approval",
     "Asked",
     "Authority",
     "Broker",
@@ -114,6 +116,7 @@ __all__ = [
     "Verification",
     "Verifier",
     "VerifierKey",
+    "beyond",
     "chained_lines",
     "core_effects",
     "drifts",

@@ -133,7 +133,7 @@ class Judge:
         self._registry = registry
         self._rules = rules
         protected = checker.plan_entry.protected
-        self._before = Authority(checker.policy, protected, recorded)
+        self._before = Authority(checker.granted, protected, recorded)
         self._scopes = Scopes(checker.plan, rules.policy, Authority(rules.policy, protected, rules.verifier))
         self._decider = Decider(registry, codec, checker.opened.run if checker.opened is not None else "")
         self._tasks: dict[str, tuple[TaskAuthority, Scope]] = {}
@@ -285,12 +285,11 @@ def judge(
     verdicts: list[Verdict] = []
     for line in read_lines(file, codec):
         checker.take(line)
-        if line.number < 2:
-            continue
-        if judging is None:
+        if judging is None and isinstance(line.entry, TaskStarted):
             judging = Judge(checker, codec, registry(checker), rules, recorded(checker))
-        verdicts += judging.take(line)
+        if judging is not None:
+            verdicts += judging.take(line)
     verified = checker.finish()
-    assert judging is not None
+    judging = judging or Judge(checker, codec, registry(checker), rules, recorded(checker))
     verdicts += judging.finish()
     return Judgement(verified, checker, tuple(verdicts), judging.certainty.doubts(checker.plan_entry.selected))

@@ -95,6 +95,11 @@ class _Gathering:
     _tasks: dict[str, TaskAuthority] = attrs.field(factory=dict)
     _open: dict[Position, Line] = attrs.field(factory=dict)
 
+    @classmethod
+    def of(cls, checker: Checker, codec: Codec, registry: Registry, recorded: Verifier) -> _Gathering:
+        """Gather from a run whose first task starts: what a person granted beyond the policy is known."""
+        return cls(checker, codec, registry, Authority(checker.granted, checker.plan_entry.protected, recorded))
+
     def take(self, line: Line) -> None:
         """Take one line, each after its ``Checker`` has."""
         match line.entry:
@@ -166,14 +171,12 @@ def needs(
     gathering: _Gathering | None = None
     for line in read_lines(file, codec):
         checker.take(line)
-        if line.number < 2:
-            continue
-        if gathering is None:
-            authority = Authority(checker.policy, checker.plan_entry.protected, recorded(checker))
-            gathering = _Gathering(checker, codec, registry(checker), authority)
-        gathering.take(line)
+        if gathering is None and isinstance(line.entry, TaskStarted):
+            gathering = _Gathering.of(checker, codec, registry(checker), recorded(checker))
+        if gathering is not None:
+            gathering.take(line)
     verified = checker.finish()
-    assert gathering is not None
+    gathering = gathering or _Gathering.of(checker, codec, registry(checker), recorded(checker))
     gathering.finish()
     asked = {_used(one, max(uses.values())): tuple(uses) for one, uses in gathering.asked.items()}
     held = {need: tuple(tasks) for need, tasks in gathering.held.items()}

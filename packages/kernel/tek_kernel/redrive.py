@@ -199,7 +199,7 @@ class Redrive:
     def _prepare(self) -> tuple[Scopes, Decider]:
         checker = self._checker
         if self._scopes is None or self._decider is None:
-            authority = Authority(checker.policy, checker.plan_entry.protected, self._verifier(checker))
+            authority = Authority(checker.granted, checker.plan_entry.protected, self._verifier(checker))
             self._scopes = Scopes(checker.plan, checker.policy, authority)
             run = checker.opened.run if checker.opened else ""
             self._decider = Decider(self._make_registry(checker), self._codec, run)

@@ -22,6 +22,7 @@ from tek_abi import (
     EffectOutcome,
     ExecutionPlan,
     Ok,
+    PatternError,
     PlanEntry,
     Policy,
     Position,
@@ -39,6 +40,7 @@ from tek_abi import (
     ValueNotAllowed,
     digest,
 )
+from tek_kernel.approval import APPROVAL, Approval
 from tek_kernel.differences import Difference
 from tek_kernel.ledger import ZEROS
 from tek_kernel.lines import LedgerInvalid, Line, read_lines
@@ -94,7 +96,7 @@ class _OpenTask:
     """What decided that the attempt under way goes no further: timeout, interrupt or retry."""
 
 
-_SUBJECTS = ("race", "timeout", "cancel", "skip", "interrupt", "ceiling", "retry", "in-doubt")
+_SUBJECTS = ("race", "timeout", "cancel", "skip", "interrupt", "ceiling", "retry", "in-doubt", APPROVAL)
 _ANSWERS = ("retry", "done", "fail")
 
 
@@ -119,7 +121,15 @@ class Checker:
         self.blobs: dict[str, int] = {}
         """The blobs that the lines so far name, with their sizes."""
         self.redacted: dict[str, Redacted] = {}
+        self.approvals: dict[str, Approval] = {}
+        """What a person said about tasks before the first of them started."""
         self.effects = 0
+
+    @property
+    def granted(self) -> Policy:
+        """The policy with what a person has granted beyond it."""
+        approved = (permit for approval in self.approvals.values() for permit in approval.permits())
+        return attrs.evolve(self.policy, permits=(*self.policy.permits, *approved))
 
     @property
     def ended(self) -> dict[str, tuple[TaskStatus, str]]:
@@ -272,12 +282,23 @@ class Checker:
         elif entry.subject == "timeout":
             limit = self.tasks[entry.position.task][1].timeout
             _require(limit is not None, line, f"{entry.position.task} has no timeout that could have passed")
+        elif entry.subject == APPROVAL:
+            self._check_approval(line, entry)
         elif entry.subject == "in-doubt":
             _require(entry.value in _ANSWERS, line, "is not an answer to what is in doubt", _ANSWERS, entry.value)
             asked = entry.position in task.intents or entry.position in task.doubtful
             _require(asked, line, f"nothing at {entry.position} is in doubt")
         if entry.subject in ("timeout", "interrupt", "retry"):
             task.cut = entry.subject
+
+    def _check_approval(self, line: Line, entry: Decision) -> None:
+        task = entry.position.task
+        began = bool(self._ended) or any(other.attempt for other in self._open.values())
+        _require(not began and task not in self.approvals, line, f"approves {task} late, or a second time")
+        try:
+            self.approvals[task] = Approval.of(entry)
+        except (PatternError, ValueError) as error:
+            raise LedgerInvalid(line.number, f"is no approval: {error}") from None
 
     def _check_resumed(self, line: Line, entry: RunResumed) -> None:
         head = self._last.hash if self._last else ""
