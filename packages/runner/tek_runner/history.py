@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import attrs
 
@@ -42,13 +42,14 @@ from tek_abi import (
     status_of,
 )
 from tek_abi.vocabulary.proc import Exec
-from tek_kernel import LedgerInvalid, read_lines
+from tek_kernel import LedgerInvalid, VerifierKey, find_tail, read_lines
 from tek_kernel.lines import Line
 from tek_runner.inputs import open_input
 from tek_runner.proving import Held
 
 OPEN: Final = "open"
 """The status of what has no end on record."""
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 @attrs.define
@@ -182,15 +183,15 @@ class TaskHistory:
     @property
     def usage(self) -> Budget:
         """What its effects were charged together."""
-        total = Budget()
-        for effect in self.effects:
-            total += effect.usage
-        return total
+        spent = [effect.outcome.usage.amounts() for effect in self.effects if effect.outcome is not None]
+        return Budget(*map(sum, zip(*spent, strict=True)))
 
 
 @attrs.define
 class RunHistory:
-    """A run as its ledger tells it. ``problem`` says where and why reading stopped, if the ledger is damaged."""
+    """A run as its ledger tells it. ``problem`` says where and why reading stopped before the end: the ledger is
+    damaged or, where the problem is ``unfinished``, was cut off in a line that nothing had promised.
+    """
 
     path: Path
     held: Held
@@ -210,16 +211,20 @@ class RunHistory:
     _codec: Codec = attrs.field(factory=Codec)
 
     @classmethod
-    def read(cls, path: Path) -> RunHistory:
-        """Read a ledger. Raises ``UnreadableInput``, and ``LedgerInvalid`` where not even its first two lines hold."""
+    def read(cls, path: Path, key: VerifierKey | None = None) -> RunHistory:
+        """Read a ledger. ``key`` is one that the user trusts.
+
+        Raises ``UnreadableInput``, ``Unproven`` for a key on record that is none, and ``LedgerInvalid`` where not even
+        the first two lines hold.
+        """
         with open_input(path, "ledger") as file:
-            held = Held.read(file, None)
+            held = Held.read(file, key)
             history = cls(path, held, codec=Codec(held.blobs(path)))
             try:
                 for line in read_lines(file, history._codec):
                     history._take(line)
             except LedgerInvalid as problem:
-                history.problem = problem
+                history.problem = attrs.evolve(problem, unfinished=problem.unfinished or _is_torn(file, problem))
         if history.entry is None:
             raise history.problem or LedgerInvalid(history.lines + 1, "there is no plan on record", unfinished=True)
         return history
@@ -233,6 +238,12 @@ class RunHistory:
             return "closed"
         paused = bool(self.events) and isinstance(self.events[-1][1], RunPaused)
         return "paused" if paused else OPEN
+
+    @property
+    def level(self) -> str:
+        """How commands were confined when the run was last under way."""
+        resumed = [event.level for _, event in self.events if isinstance(event, RunResumed)]
+        return resumed[-1] if resumed else self.opened.level if self.opened is not None else "none"
 
     @property
     def selected(self) -> Iterator[TaskHistory]:
@@ -326,11 +337,27 @@ class RunHistory:
             task.attempts[-1].ended = at
 
 
-def milliseconds(since: Instant, until: Instant) -> int:
-    """Return the milliseconds between two moments, rounded down; 0 where one is missing."""
+def microseconds(since: Instant, until: Instant) -> int:
+    """Return the microseconds between two moments; 0 where one is missing."""
     if not since or not until:
         return 0
-    return int((datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds() * 1000)
+    return (datetime.fromisoformat(until) - datetime.fromisoformat(since)) // _MICROSECOND
+
+
+def milliseconds(since: Instant, until: Instant) -> int:
+    """Return the milliseconds between two moments, rounded down; 0 where one is missing."""
+    return microseconds(since, until) // 1000
+
+
+def _is_torn(file: BinaryIO, problem: LedgerInvalid) -> bool:
+    """Whether all from a line on is what a crash leaves, and may be cut on resume."""
+    file.seek(0)
+    data = file.read()
+    try:
+        tail = find_tail(data)
+    except LedgerInvalid:
+        return False
+    return bool(tail.cut) and data.count(b"\n", 0, tail.offset) == problem.line - 1
 
 
 def last_lines(data: bytes, count: int, longest: int = 500) -> tuple[list[str], int]:

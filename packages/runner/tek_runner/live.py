@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,12 @@ from tek_effects_proc import open_sandbox
 from tek_executor import Options
 from tek_kernel import Checker, DiskBlobs, Drift, drifts
 from tek_runner.config import Config, load_config
-from tek_runner.console import Console
+from tek_runner.console import Out
+from tek_runner.excerpt import Excerpt
 from tek_runner.fresh_copy import Copied, check_target, copy_workspace
 from tek_runner.inputs import open_input
 from tek_runner.prepare import shown
+from tek_runner.progress import PlainProgress
 from tek_runner.recorded import Record, of_machine
 from tek_runner.run_directory import BLOBS, LEDGER, RUNS, make_run_directory
 from tek_runner.session import OFF, Finished, Session, agent_of, execute, needs_sandbox
@@ -103,7 +105,7 @@ def run_live(record: Record, target: Path, sandbox: str, quiet: bool) -> Answer:
     checker = record.checker
     workspace = _workspace(record)
     real = check_target(target, workspace)
-    _check_inside(checker.policy)
+    _check_inside(checker.granted)
     config = _config(checker, workspace, real)
     selected = frozenset(checker.plan_entry.selected)
     choose = agent_of(checker.policy, checker.plan_entry.dry_run)
@@ -122,6 +124,7 @@ def run_live(record: Record, target: Path, sandbox: str, quiet: bool) -> Answer:
             checker.plan_entry.dry_run,
             confined,
             source=_moved(source, workspace, real) if source is not None else None,
+            approvals=tuple(checker.approvals.values()),
         )
         finished, messages = _run(session, copied, workspace, quiet)
     finally:
@@ -136,21 +139,26 @@ def run_live(record: Record, target: Path, sandbox: str, quiet: bool) -> Answer:
 
 
 def _run(session: Session, copied: Copied, workspace: Path, quiet: bool) -> tuple[Finished, dict[str, str]]:
-    console = Console(len(session.options.selected) or sum(1 for _ in session.plan.tasks()), quiet=quiet)
-    console.say(f"tek: {shown(workspace)} as it is now is copied to {shown(session.workspace)}, and its plan run there")
+    total = len(session.options.selected) or sum(1 for _ in session.plan.tasks())
     left_out = f"; {len(copied.left_out)} left out, such as run directories" if copied.left_out else ""
-    console.say(f"copied {copied.files} files, {show_size(copied.bytes)}{left_out}; commands: {session.level}")
-    messages: dict[str, str] = {}
+    progress = _Messages(total, Out(silent=quiet))
+    progress.opened(
+        f"tek: {shown(workspace)} as it is now is copied to {shown(session.workspace)}, and its plan run there\n"
+        f"copied {copied.files} files, {show_size(copied.bytes)}{left_out}; commands: {session.level}"
+    )
+    with redirect_stdout(sys.stderr):  # what an agent prints is no part of the answer
+        return execute(session, progress), progress.messages
 
-    def ended(result: TaskResult) -> None:
-        console.ended(result)
-        messages[result.task] = result.message
 
-    try:
-        with redirect_stdout(sys.stderr):  # what an agent prints is no part of the answer
-            return execute(session, console.started, ended), messages
-    finally:
-        console.close()
+@attrs.define
+class _Messages(PlainProgress):
+    """Keeps the last words of tasks."""
+
+    messages: dict[str, str] = attrs.field(factory=dict, init=False)
+
+    def ended(self, result: TaskResult, output: Callable[[], Excerpt]) -> None:
+        super().ended(result, output)
+        self.messages[result.task] = result.message
 
 
 def _other_versions(before: Checker, after: Checker) -> Iterator[str]:

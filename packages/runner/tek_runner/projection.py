@@ -31,23 +31,34 @@ from tek_abi import (
 )
 from tek_abi import Path as Place
 from tek_abi.vocabulary.proc import Exec, Exit
-from tek_kernel import StorageFailed
+from tek_kernel import DiskBlobs, StorageFailed
+from tek_runner.excerpt import Excerpt, excerpt
+from tek_runner.run_directory import BLOBS
 
 _STATUS = {"ok": "ok", "noop": "noop"}
 
 
 @attrs.define
-class _Command:
+class Command:
+    """One command of a task: what was started, and how it ended. ``error`` says why it has no exit."""
+
     request: Exec
     exit: Exit | None = None
     error: str = ""
     obs: Any = None
 
+    def outputs(self) -> dict[str, str]:
+        """Return the digest of what it wrote, by stream."""
+        if self.exit is not None:
+            return {"stdout": self.exit.stdout.sha256, "stderr": self.exit.stderr.sha256}
+        known = self.obs if isinstance(self.obs, dict) else {}
+        return {name: known[name]["$blob"]["sha256"] for name in ("stdout", "stderr") if known.get(name)}
+
 
 @attrs.define
 class _Open:
     agent: str
-    commands: dict[Place, _Command] = attrs.field(factory=dict)
+    commands: dict[Place, Command] = attrs.field(factory=dict)
 
 
 class Projection:
@@ -63,6 +74,8 @@ class Projection:
         self._selected: frozenset[str] = frozenset()
         self._open: dict[str, _Open] = {}
         self._results: dict[str, tuple[str, str, Any]] = {}
+        self._latest: tuple[str, list[Command]] = ("", [])
+        self._bad: dict[str, list[Command]] = {}
 
     def take(self, entry: Entry, at: Instant) -> None:
         """Follow one entry of the ledger."""
@@ -73,13 +86,20 @@ class Projection:
                 self._open.setdefault(task, _Open(agent))
             case EffectIntent() if entry.envelope.effect == Exec.effect and entry.allow:
                 request = self._codec.decode(self._codec.unseal(entry.envelope.args), Exec)
-                self._open[entry.position.task].commands[entry.position.path] = _Command(request)
+                self._open[entry.position.task].commands[entry.position.path] = Command(request)
             case EffectOutcome():
                 self._outcome(entry)
             case TaskEnded():
                 self._ended(entry, at)
             case _:
                 pass
+
+    def output(self, task: str, lines: int) -> Excerpt:
+        """Return the last lines that the commands of a task wrote that has just ended, or has not ended well."""
+        commands = self._latest[1] if self._latest[0] == task else self._bad.get(task, [])
+        stored = DiskBlobs(self._directory / BLOBS)
+        files = [stored.path(sha256) for command in commands for sha256 in command.outputs().values()]
+        return excerpt(files, lines)
 
     def _outcome(self, entry: EffectOutcome) -> None:
         command = self._open[entry.position.task].commands.get(entry.position.path)
@@ -93,6 +113,10 @@ class Projection:
 
     def _ended(self, entry: TaskEnded, at: Instant) -> None:
         open_ = self._open.pop(entry.task, None)
+        commands = [] if open_ is None else [command for _, command in sorted(open_.commands.items())]
+        self._latest = entry.task, commands
+        if entry.status not in _STATUS and commands:
+            self._bad[entry.task] = commands
         if open_ is None:
             self._results[entry.task] = (entry.status, "", None)
         elif open_.commands:
@@ -108,7 +132,7 @@ class Projection:
         _write(f"{self._logs}/{task}_noop_{stamp}.txt", text.encode())
         return stamp
 
-    def _write_logs(self, task: str, commands: dict[Place, _Command]) -> list[dict[str, Any]]:
+    def _write_logs(self, task: str, commands: dict[Place, Command]) -> list[dict[str, Any]]:
         steps = self._tasks[task][1].steps
         written: list[dict[str, Any]] = []
         for count, (place, command) in enumerate(sorted(commands.items()), 1):
@@ -127,14 +151,11 @@ class Projection:
             written.append(summary)
         return written
 
-    def _log_text(self, command: _Command) -> Iterator[bytes]:
+    def _log_text(self, command: Command) -> Iterator[bytes]:
         yield b"$ " + " ".join(command.request.argv).encode("utf-8", "replace") + b"\n"
-        outputs = command.obs if command.exit is None and isinstance(command.obs, dict) else {}
+        outputs = command.outputs()
         for name, heading in (("stdout", b""), ("stderr", b"\n[stderr]\n")):
-            blob = getattr(command.exit, name, None)
-            reference = outputs.get(name)
-            sha256 = blob.sha256 if blob is not None else reference["$blob"]["sha256"] if reference else None
-            data = self._blobs.get(sha256) if sha256 else b""
+            data = self._blobs.get(outputs[name]) if name in outputs else b""
             if data:
                 yield heading
                 yield data

@@ -65,11 +65,15 @@ class Held:
         stray = next(self.blobs(ledger).tombstones(), None)
         if stray is not None and not verified.redacted:
             raise Unproven("tombstone", f"of blob {stray} stands for nothing: no line names that blob")
+        return self.standing(file, ledger, verified.state, verified.ledger_head)
+
+    def standing(self, file: BinaryIO, ledger: Path, state: str, head: str) -> Standing:
+        """Hold a ledger whose chain holds and ends with ``head`` to its checkpoint. Raises ``Unproven``."""
         data = read_checkpoint(ledger)
-        if verified.state != "closed":
+        if state != "closed":
             if data is None and not self.trusted:
                 return "none"
-            raise Unproven("checkpoint", "is of a closed run alone; this one is paused")
+            raise Unproven("checkpoint", f"is of a closed run alone; this one is {state}")
         if data is None:
             return self._without()
         if self.key is None:
@@ -77,7 +81,7 @@ class Held:
         checkpoint = open_checkpoint(data, self.key)
         file.seek(0)
         tree = LedgerTree.read(file)
-        if tree.head != verified.ledger_head:
+        if tree.head != head:
             raise Unproven("ledger", "was changed while it was read")
         tree.hold_to(checkpoint, origin_of(self.key.name, self.opened.run))
         return "verified" if self.trusted else "on-record"

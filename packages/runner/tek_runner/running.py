@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
@@ -13,9 +14,13 @@ import orjson
 from tek_abi import TaskResult
 from tek_effects_proc import WEAKER
 from tek_kernel import StorageFailed
-from tek_runner.console import Console, counted
+from tek_runner.account import tell
+from tek_runner.console import Out, counted
+from tek_runner.excerpt import Excerpt
 from tek_runner.exits import exit_of
+from tek_runner.manifest_edit import grant
 from tek_runner.prepare import program, shown
+from tek_runner.progress import Mode, Progress, make_progress
 from tek_runner.resuming import Left
 from tek_runner.run_directory import LEDGER
 from tek_runner.session import NO_COMMANDS, OFF, Finished, Session, agent_of, execute
@@ -38,38 +43,72 @@ class RunStopped(StorageFailed):
         return f"{super().__str__()}; {safe}, and once it can be written again the run goes on with {again}"
 
 
-def run_to_end(session: Session, words: list[str], as_json: bool, left: Left | None = None) -> int:
+def run_to_end(
+    session: Session, words: list[str], as_json: bool, mode: Mode = "plain", left: Left | None = None
+) -> int:
     """Run a session, or what is ``left`` of one, and return the exit code. ``words`` run it again. Raises as
     ``execute`` does.
     """
     total = len(session.options.selected) or sum(len(queue.tasks) for queue in session.plan.queues)
     done = len(left.checker.ended) if left is not None else 0
-    console = Console(total - done, quiet=as_json)
-    results: list[TaskResult] = []
-
-    def ended(result: TaskResult) -> None:
-        console.ended(result)
-        if as_json or result.status not in ("ok", "noop"):
-            results.append(result)
-
+    progress = Progress() if as_json else make_progress(mode, total - done, _bounds(session))
+    watched = _Results(progress, as_json)
     rest = f", {done} of them done" if left is not None else ""
     place = f"{counted(total, 'task')} in {shown(session.workspace)}{rest}"
-    console.say(f"tek: {place}, {session.options.workers} at once; {_level(session)}")
+    out = Out()
+    progress.opened(f"tek: {place}, {session.options.workers} at once; {_level(session)}")
     try:
         with redirect_stdout(sys.stderr):  # what an agent prints is no part of the answer
-            finished = execute(session, console.started, ended, left)
+            finished = execute(session, watched, left)
     except StorageFailed as error:
         raise RunStopped(error, session.directory) from error
     finally:
-        console.close()
+        progress.close()
     unended = _unended(session, finished)
     if as_json:
         with suppress(BrokenPipeError):
-            _print_json(session, finished, results + unended)
+            _print_json(session, finished, watched.results + unended)
     else:
         doubtful = [result for result in unended if result.status == "in_doubt"]
-        _print_account(session, finished, results + doubtful, console, words)
+        tell(session, finished, watched.results + doubtful, words, out)
+    if not finished.paused:
+        _keep(session, left, out, as_json)
     return exit_of(finished.statuses.values(), finished.interrupted)
+
+
+class _Results(Progress):
+    """Hands progress on, and keeps the results that the account needs."""
+
+    def __init__(self, inner: Progress, everything: bool) -> None:
+        self._inner = inner
+        self._everything = everything
+        self.results: list[TaskResult] = []
+        self.started = inner.started  # type: ignore[method-assign]  # nothing is added on the way
+        self.entry = inner.entry  # type: ignore[method-assign]
+
+    @property
+    def follows(self) -> bool:
+        return self._inner.follows
+
+    def ended(self, result: TaskResult, output: Callable[[], Excerpt]) -> None:
+        self._inner.ended(result, output)
+        if self._everything or result.status not in ("ok", "noop"):
+            self.results.append(result)
+
+
+def _bounds(session: Session) -> dict[str, int]:
+    """Return the run's ceilings, by dimension."""
+    limit = session.policy.run.narrow(session.plan.budget)
+    return {name: bound for name, bound in limit.items() if isinstance(bound, int)}
+
+
+def _keep(session: Session, left: Left | None, out: Out, as_json: bool) -> None:
+    """Write to the manifest what was granted for always, now that the run is closed."""
+    approvals = session.approvals if left is None else tuple(left.checker.approvals.values())
+    directory = session.config.directory or session.workspace / "config"
+    for rule in grant(directory / "manifest.json", approvals):
+        if not as_json:
+            out.line(f"granted      {rule}, from now on: {shown(directory / 'manifest.json')}")
 
 
 def _level(session: Session) -> str:
@@ -120,34 +159,3 @@ def _print_json(session: Session, finished: Finished, results: list[TaskResult])
         extra = {key: detail[key] for key in ("commands", "evidence") if key in detail}
         out.write(("," if index else "") + orjson.dumps({**attrs.asdict(result), **extra}).decode())
     out.write("]}\n")
-
-
-def _print_account(
-    session: Session, finished: Finished, bad: list[TaskResult], console: Console, words: list[str]
-) -> None:
-    """Say what went wrong, each with the command that runs just that task again, then where the proof is."""
-    words += [f"--sandbox={session.level}"] if session.level in (OFF, *WEAKER) else []
-    for result in bad:
-        if result.status != "skipped":
-            console.say(f"\n{result.status.upper().replace('_', ' ')} {result.task}  {result.queue}")
-            console.say(f"  {result.message}")
-            console.say(f"  again: {shlex.join([*words, '--only', result.task])}")
-    counts = [
-        f"{count} {status.replace('_', ' ')}" for status, count in attrs.asdict(finished.summary).items() if count
-    ]
-    state = {"": "done", "interrupted": "paused"}.get(finished.paused, f"paused, {finished.paused}")
-    console.say(f"\n{state}: {', '.join(counts) or 'nothing to do'}")
-    console.say(f"ledger       {shown(session.directory / LEDGER)}")
-    console.say(f"ledger head  {finished.ledger_head}")
-    if not finished.paused:
-        console.say(f"replay hash  {finished.replay_hash}")
-        if session.signer is not None:
-            console.say(f"signed by    {session.signer.verifier}")
-    if finished.paused:
-        console.say(f"go on with   {shlex.join(_resume_words(session, finished))}")
-    console.say(f"verify with  {shlex.join([program(), 'replay', shown(session.directory / LEDGER)])}")
-
-
-def _resume_words(session: Session, finished: Finished) -> list[str]:
-    words = [program(), "resume", shown(session.directory)]
-    return [*words, "--in-doubt=retry|done|fail"] if finished.paused == "in doubt" else words

@@ -20,6 +20,7 @@ from tek_abi import (
     Entry,
     ExecutionPlan,
     Instant,
+    Permit,
     PlanEntry,
     Policy,
     Recovered,
@@ -37,6 +38,7 @@ from tek_agents.registry import AgentRegistry
 from tek_effects_proc import Sandbox
 from tek_executor import Host, Options, Scheduler, Watcher
 from tek_kernel import (
+    Approval,
     Authority,
     Broker,
     Decider,
@@ -55,6 +57,7 @@ from tek_kernel import (
 )
 from tek_runner.config import Config
 from tek_runner.effects import make_registry
+from tek_runner.progress import OUTPUT_LINES, Progress
 from tek_runner.projection import Projection
 from tek_runner.proving import KEY_ON_RECORD, write_checkpoint
 from tek_runner.resuming import Left
@@ -69,7 +72,7 @@ NO_COMMANDS = "none"
 
 @attrs.frozen
 class Session:
-    """What is to be run, and how."""
+    """What is to be run, and how. ``approvals`` are what a person said before it began."""
 
     plan: ExecutionPlan
     policy: Policy
@@ -82,6 +85,7 @@ class Session:
     signer: SigningKey | None = None
     source: Path | None = None
     durable: bool = True
+    approvals: tuple[Approval, ...] = ()
     host: Host = attrs.field(factory=lambda: Host(AgentRegistry()), eq=False, repr=False)
 
     @property
@@ -135,11 +139,13 @@ def needs_sandbox(plan: ExecutionPlan, choose: Callable[[Task], str], selected: 
 
 def execute(
     session: Session,
-    started: Callable[[Task, str], None],
-    ended: Callable[[TaskResult], None],
+    progress: Progress,
     left: Left | None = None,
 ) -> Finished:
-    """Run a plan to its end, or what is ``left`` of it. Raises ``StorageFailed``, ``PlanCycle`` or an agent's error."""
+    """Run a plan to its end, or what is ``left`` of it, before ``progress``.
+
+    Raises ``StorageFailed``, ``PlanCycle`` or an agent's error.
+    """
     choose = agent_of(session.policy, session.dry_run)
     host = session.host
     names = sorted(agents_of(session.plan, choose, session.options.selected))
@@ -150,11 +156,16 @@ def execute(
         if scheduler is not None:
             scheduler.synced()
 
-    run = _begin(session, agents, synced) if left is None else _resume(session, left, synced)
+    follow = progress.entry if progress.follows else None
+    run = _begin(session, agents, synced, follow) if left is None else _resume(session, left, synced, follow)
     ledger = run.ledger
     try:
         broker = Broker(run.decider, ledger, run.codec, run.blobs, os.environ.get)
-        watcher = Watcher(started, lambda result, at: ended(result))
+
+        def ended(result: TaskResult, _at: Instant) -> None:
+            progress.ended(result, lambda: run.projection.output(result.task, OUTPUT_LINES))
+
+        watcher = Watcher(progress.started, ended)
         scheduler = Scheduler(
             session.plan, run.scopes, broker, ledger, host, run.replay_hash, choose, session.options, watcher
         )
@@ -202,7 +213,27 @@ class _Run:
     opened_at: Instant
 
 
-def _begin(session: Session, agents: tuple[tuple[str, str, str], ...], synced: Callable[[], None]) -> _Run:
+_Follow = Callable[[Entry, Instant], None]
+
+
+def _watching(projection: Projection, follow: _Follow | None) -> _Follow:
+    """Return what each entry of the ledger goes to."""
+    if follow is None:
+        return projection.take
+
+    def take(entry: Entry, at: Instant) -> None:
+        projection.take(entry, at)
+        follow(entry, at)
+
+    return take
+
+
+def _begin(
+    session: Session,
+    agents: tuple[tuple[str, str, str], ...],
+    synced: Callable[[], None],
+    follow: _Follow | None,
+) -> _Run:
     blobs = DiskBlobs(session.directory / BLOBS, session.durable)
     codec = Codec(blobs)
     try:
@@ -210,13 +241,18 @@ def _begin(session: Session, agents: tuple[tuple[str, str, str], ...], synced: C
     except OSError as error:
         raise StorageFailed(error) from None
     projection = Projection(session.plan, session.directory, codec, blobs)
-    ledger = Ledger(GroupCommit(file, synced), utc_now, codec, watch=projection.take)
+    ledger = Ledger(GroupCommit(file, synced), utc_now, codec, watch=_watching(projection, follow))
     run_id = str(uuid.uuid4())
     digests = plan_digest(session.plan), policy_digest(session.policy)
     opened_at = ledger.now()
     for entry in _opening(session, run_id, digests, codec, agents):
         ledger.append(entry)
-    authority = Authority(session.policy, protected_paths(session), Verifier(session.config.trusted_keys))
+    approved: list[Permit] = []
+    for approval in session.approvals:
+        ledger.append(approval.decision())
+        approved += approval.permits()
+    granted = attrs.evolve(session.policy, permits=(*session.policy.permits, *approved))
+    authority = Authority(granted, protected_paths(session), Verifier(session.config.trusted_keys))
     registry = make_registry(session.workspace, dict(os.environ), session.sandbox, session.config.trust)
     return _Run(
         run_id,
@@ -232,7 +268,7 @@ def _begin(session: Session, agents: tuple[tuple[str, str, str], ...], synced: C
     )
 
 
-def _resume(session: Session, left: Left, synced: Callable[[], None]) -> _Run:
+def _resume(session: Session, left: Left, synced: Callable[[], None], follow: _Follow | None) -> _Run:
     """Cut what is torn, and go on from the last line that holds."""
     cut = left.cut()
     codec = left.resumption.codec
@@ -240,7 +276,8 @@ def _resume(session: Session, left: Left, synced: Callable[[], None]) -> _Run:
     for entry, at in left.entries:
         projection.take(entry, at)
     sink = GroupCommit(left.file, synced, len(left.entries) - 1)
-    ledger = Ledger(sink, utc_now, codec, len(left.entries), left.head, left.at, projection.take)
+    watch = _watching(projection, follow)
+    ledger = Ledger(sink, utc_now, codec, len(left.entries), left.head, left.at, watch)
     if cut is not None:
         ledger.append(Recovered(*cut))
     ledger.append(RunResumed(_versions(), session.level, ledger.head))

@@ -7,18 +7,28 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from tek_runner.history import RunHistory, TaskHistory, milliseconds
+from tek_runner.history import RunHistory, TaskHistory, microseconds
 
 
 @attrs.frozen
 class Span:
-    """One attempt at a task, in milliseconds since the run began. ``lane`` counts from 0."""
+    """One attempt at a task, from ``begun`` to ``ended`` in microseconds since the run began. ``lane`` counts from 0."""
 
     task: TaskHistory
     attempt: int
-    start: int
-    end: int
+    begun: int
+    ended: int
     lane: int
+
+    @property
+    def start(self) -> int:
+        """When it began, in whole milliseconds since the run did."""
+        return self.begun // 1000
+
+    @property
+    def end(self) -> int:
+        """When it ended, in whole milliseconds since the run began."""
+        return self.ended // 1000
 
 
 def spans(history: RunHistory) -> list[Span]:
@@ -29,8 +39,8 @@ def spans(history: RunHistory) -> list[Span]:
     began, found = history.began, list[tuple[int, int, TaskHistory, int]]()
     for task in history.tasks.values():
         for attempt in task.attempts:
-            start = milliseconds(began, attempt.begun)
-            end = milliseconds(began, attempt.ended or history.last)
+            start = microseconds(began, attempt.begun)
+            end = microseconds(began, attempt.ended or history.last)
             found.append((start, max(start, end), task, attempt.number))
     found.sort(key=lambda one: one[:2])
     free: list[int] = []

@@ -21,6 +21,7 @@ from tek_runner.effects import make_registry
 from tek_runner.examples import examples
 from tek_runner.exits import Exit
 from tek_runner.prepare import program, shown
+from tek_runner.progress import MODES, Mode, choose_mode
 from tek_runner.proving import KEY_ON_RECORD
 from tek_runner.recorded import of_machine
 from tek_runner.resuming import Left, open_left
@@ -75,6 +76,7 @@ class _Answers(click.ParamType[tuple[str, Answer]]):
     help="What the record survives: with full a power cut, with process the end of tek alone, which is faster.",
 )
 @click.option("--fail-fast", is_flag=True, help="Start no further task once one has failed or was denied.")
+@click.option("--output", type=click.Choice(MODES), help="As for run.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end, and nothing else.")
 def command(
     run: str,
@@ -83,6 +85,7 @@ def command(
     sandbox: str,
     durability: str,
     fail_fast: bool,
+    output: Mode | None,
     as_json: bool,
 ) -> int:
     """Go on with RUN: a run's directory, its ledger, or last.
@@ -92,11 +95,19 @@ def command(
     policy that has changed since is refused, with what has changed.
 
     """
-    return go_on(find_ledger(run).parent, dict(in_doubt), Options(workers, fail_fast), sandbox, durability, as_json)
+    mode = choose_mode(output, os.environ)
+    options = Options(workers, fail_fast)
+    return go_on(find_ledger(run).parent, dict(in_doubt), options, sandbox, durability, as_json, mode)
 
 
 def go_on(
-    directory: Path, answers: dict[str, Answer], options: Options, sandbox: str, durability: str, as_json: bool
+    directory: Path,
+    answers: dict[str, Answer],
+    options: Options,
+    sandbox: str,
+    durability: str,
+    as_json: bool,
+    mode: Mode,
 ) -> int:
     """Resume the run in ``directory`` and return the exit code."""
     with ExitStack() as held:
@@ -108,7 +119,7 @@ def go_on(
             )
         held.callback(left.file.close)
         held.callback(left.resumption.redrive.close)
-        return _resume(left, opened, options, sandbox, as_json)
+        return _resume(left, opened, options, sandbox, as_json, mode)
 
 
 def _signer(left: Left, config: Config, sandbox: str, confined: Sandbox | None) -> SigningKey | None:
@@ -117,7 +128,7 @@ def _signer(left: Left, config: Config, sandbox: str, confined: Sandbox | None) 
     if recorded is None:
         return None  # what ran before, perhaps with all rights, was not to be signed
     unbound = confined is None and sandbox == OFF
-    key = signing_key(config.checkpoint_key, left.checker.policy, left.workspace, not unbound)
+    key = signing_key(config.checkpoint_key, left.checker.granted, left.workspace, not unbound)
     if key is None or str(key.verifier) != recorded:
         now = "names none" if key is None else f"names {key.verifier}"
         problem = f"is another: the run was started with {recorded}, and the configuration now {now}"
@@ -144,7 +155,7 @@ def _registry(checker: Checker, sandbox: str, opened: list[Sandbox]) -> Registry
     return make_registry(workspace, dict(os.environ), opened[0] if opened else None, trust)
 
 
-def _resume(left: Left, opened: list[Sandbox], options: Options, sandbox: str, as_json: bool) -> int:
+def _resume(left: Left, opened: list[Sandbox], options: Options, sandbox: str, as_json: bool, mode: Mode) -> int:
     if not left.workspace.is_dir():
         raise click.UsageError(f"the run's workspace {left.workspace} is not there")
     config = load_config(left.config, False)
@@ -178,6 +189,6 @@ def _resume(left: Left, opened: list[Sandbox], options: Options, sandbox: str, a
         click.echo(f"tek-runner: another run is under way in {left.workspace}", err=True)
     try:
         words = [program(), "run", shown(left.source)] if left.source is not None else [program(), "run"]
-        return run_to_end(session, words, as_json, left)
+        return run_to_end(session, words, as_json, mode, left)
     finally:
         lock.release()

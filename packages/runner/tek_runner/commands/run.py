@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -13,7 +14,8 @@ from tek_abi import Limit, QuantityError, parse_limit
 from tek_agents.registry import AgentRegistry
 from tek_effects_proc import LEVELS, open_sandbox
 from tek_executor import Graph, Host, Options
-from tek_kernel import utc_now
+from tek_kernel import Approval, utc_now
+from tek_runner.asking import ask, can_ask, questions
 from tek_runner.config import check_against, load_config
 from tek_runner.console import printable
 from tek_runner.examples import examples
@@ -29,7 +31,8 @@ from tek_runner.prepare import (
     shown,
     with_hooks,
 )
-from tek_runner.run_directory import WorkspaceLock, make_run_directory, unfinished
+from tek_runner.progress import MODES, Mode, choose_mode
+from tek_runner.run_directory import RUNS, WorkspaceLock, make_run_directory, unfinished
 from tek_runner.running import run_to_end
 from tek_runner.session import OFF, Session, agent_of, agents_of, needs_sandbox
 from tek_runner.signing import signing_key
@@ -100,6 +103,13 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--resume", "go_on", is_flag=True, help="Go on with the newest run if it was cut off, else start one.")
 @click.option("--fail-fast", is_flag=True, help="Start no further task once one has failed or was denied.")
+@click.option(
+    "--output",
+    type=click.Choice(MODES),
+    help="How to show progress: live is a board on a terminal, group adds each task's output as it ends, plain is a "
+    "line a task. Left out: what fits the terminal, a pipe, or GitHub Actions.",
+)
+@click.option("--yes", "-y", is_flag=True, help="Ask nothing. What would be asked is denied, never granted.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end, and nothing else.")
 def command(
     source: Path | None,
@@ -116,12 +126,15 @@ def command(
     durability: str,
     go_on: bool,
     fail_fast: bool,
+    output: Mode | None,
+    yes: bool,
     as_json: bool,
 ) -> int:
     """Run SOT (sot.md where it is left out) or a PLAN in parallel.
 
     Tasks work in the directory of the source. What they may do is what they ask for and the operator grants: the
-    preset workspace-write, or config/manifest.json, and --allow. Everything stands in the run's ledger.
+    preset workspace-write, or config/manifest.json, and --allow. On a terminal you are asked, once, about each task
+    that asks for more. Everything stands in the run's ledger.
 
     """
     if source is not None and plan_option is not None:
@@ -135,7 +148,7 @@ def command(
     policy = operator_policy(config, allow, budget)
     if policy.preset == "unconfined" and sandbox != "off":
         raise click.UsageError("the preset unconfined grants everything; say --sandbox=off with it to mean it")
-    check_against(attrs.evolve(config, policy=policy), plan, loaded.workspace)
+    mode = choose_mode(output, os.environ)
     options = Options(workers, fail_fast, select(plan, only))
     Graph(plan, options.selected)
     choose = agent_of(policy, dry_run)
@@ -145,12 +158,19 @@ def command(
     commands = needs_sandbox(plan, choose, options.selected)
     confine = sandbox != OFF and commands
     unbound = sandbox == OFF and commands
-    key = signing_key(config.checkpoint_key, policy, loaded.workspace, not unbound)
-    runs = (loaded.path.resolve().parent if loaded.is_json else loaded.workspace) / "runs"
+    runs = (loaded.path.resolve().parent if loaded.is_json else loaded.workspace) / RUNS
     if go_on and (cut_off := unfinished(runs)) is not None:
         from tek_runner.commands.resume import go_on as resume
 
-        return resume(cut_off, {}, options, sandbox, durability, as_json)
+        return resume(cut_off, {}, options, sandbox, durability, as_json, mode)
+    approvals: tuple[Approval, ...] = ()
+    if can_ask() and not (yes or as_json or dry_run):
+        asked = questions(plan, policy, (f"$WORKSPACE/{RUNS}/**",), config.trusted_keys, choose, options.selected)
+        approvals = ask(asked, shown(loaded.path))
+    approved = (permit for approval in approvals for permit in approval.permits())
+    granted = attrs.evolve(policy, permits=(*policy.permits, *approved))
+    check_against(attrs.evolve(config, policy=granted), plan, loaded.workspace)
+    key = signing_key(config.checkpoint_key, granted, loaded.workspace, not unbound)
     confined = open_sandbox(sandbox) if confine else None
     directory = make_run_directory(runs, run_dir)
     lock, alone = WorkspaceLock.take(loaded.workspace)
@@ -168,6 +188,7 @@ def command(
         key,
         loaded.path,
         durability == "full",
+        approvals,
         host,
     )
     words = [program(), "run", shown(loaded.path)]
@@ -177,7 +198,7 @@ def command(
     words += ["--budget", ",".join(limits)] if limits else []
     words += [word for rule in allow for word in ("--allow", rule)]
     try:
-        return run_to_end(session, words, as_json)
+        return run_to_end(session, words, as_json, mode)
     finally:
         lock.release()
         if confined is not None:
