@@ -201,7 +201,7 @@ class TestMarked:
         given = writes(permit("**", exclude=("**/.git/**",)))
         root = Path(ground.workspace)
         known = Known()
-        known.begin(lambda: ground.layout(given))
+        known.begin(lambda: ground.layout(given), [ground.workspace])
 
         (root / "sub").rename(root / "moved")
         assert known.untrusted(find_marked(ground, given)) == {}
@@ -212,6 +212,22 @@ class TestMarked:
 
         changed = {path.removeprefix(ground.workspace) for path in known.untrusted(find_marked(ground, given))}
         assert changed == {"/sub/.git", "/deep/er/.git", "/.git"}
+
+    def test_what_is_new_is_trusted_where_no_other_command_may_write(self, ground: Ground) -> None:
+        root = Path(ground.workspace)
+        narrow, wide = writes(permit("out/**")), writes(permit("**", exclude=("**/.git/**",)))
+        (root / "out").mkdir(exist_ok=True)
+        known = Known()
+        known.begin(lambda: ground.layout(narrow), [f"{root}/out"])
+        (root / "beside" / ".git").mkdir(parents=True)
+        (root / "out" / ".git").mkdir()
+
+        _, planted = known.begin(lambda: ground.layout(wide), [ground.workspace])
+        assert set(planted) == {f"{root}/out/.git"}
+
+        (root / "late" / ".git").mkdir(parents=True)
+        _, planted = known.begin(lambda: ground.layout(wide), [ground.workspace])
+        assert set(planted) == {f"{root}/out/.git", f"{root}/late/.git"}, "the one before may have made it"
 
     def test_a_pattern_in_the_middle_of_a_path(self, ground: Ground) -> None:
         root = Path(ground.workspace)

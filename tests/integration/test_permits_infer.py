@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ import attrs
 import pytest
 
 from tek_abi.pattern import match_argv
-from tests.integration.cli import REPOSITORY, Answer, plan, queue, task, tek
+from tests.integration.cli import Answer, plan, queue, task, tek
+from tests.integration.example import copy, install, served
 from tests.size import NIGHTLY
 
-EXAMPLES = ("quickstart", "legacy", "denied", "agent_plugin")
+EXAMPLES = ("quickstart", "legacy", "denied", "agent_plugin", "python_release", "nightly_data", "code_review")
 
 
 @attrs.frozen
@@ -37,30 +38,17 @@ class Example:
 
 
 @pytest.fixture(scope="module", params=EXAMPLES)
-def example(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Example:
+def example(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Example]:
     place = tmp_path_factory.mktemp(request.param)
-    ignored = shutil.ignore_patterns("runs", "out", "__pycache__", "*.egg-info", "build")
-    shutil.copytree(REPOSITORY / "examples" / request.param, place / "source", ignore=ignored)
-    shutil.copytree(place / "source", place / "first")
-    env = _installed(place) if (place / "source/pyproject.toml").exists() else {}
-    run = tek("run", "sot.md", "--json", cwd=place / "first", env=env)
-    inferred = tek("permits", "infer", "last", "--json", cwd=place / "first", env=env)
-    assert inferred.code == 0, inferred
-    return Example(place / "source", env, run, inferred.json["manifest"])
-
-
-def _installed(place: Path) -> dict[str, str]:
-    """Install an example as ``pip install --target`` does, without asking a registry."""
-    about = tomllib.loads((place / "source/pyproject.toml").read_text())["project"]
-    information = place / f"site/{about['name'].replace('-', '_')}-{about['version']}.dist-info"
-    information.mkdir(parents=True)
-    information.joinpath("METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {about['name']}\nVersion: {about['version']}\n"
-    )
-    points = "".join(f"{name} = {value}\n" for name, value in about["entry-points"]["tek.agents"].items())
-    information.joinpath("entry_points.txt").write_text(f"[tek.agents]\n{points}")
-    shutil.copytree(place / "source/tek_changelog", place / "site/tek_changelog")
-    return {"PYTHONPATH": str(place / "site"), "PYTHONDONTWRITEBYTECODE": "1"}
+    source = copy(request.param, place / "source")
+    with served(source) if (source / "server").exists() else nullcontext():
+        shutil.copytree(source, place / "first")
+        about = source / "pyproject.toml"
+        env = install(source, place / "site") if about.exists() and "tek.agents" in about.read_text() else {}
+        run = tek("run", "sot.md", "--json", cwd=place / "first", env=env)
+        inferred = tek("permits", "infer", "last", "--json", cwd=place / "first", env=env)
+        assert inferred.code == 0, inferred
+        yield Example(source, env, run, inferred.json["manifest"])
 
 
 def _ends(answer: Answer) -> dict[str, tuple[str, list[int | None], bool]]:

@@ -42,7 +42,8 @@ class Confining:
         """Start a command in the directory ``cwd``, a descriptor. Raises ``EffectError`` or ``EffectRefused``."""
         try:
             self._confinement = confined_to(self._context.held())
-            layout, planted = self._known.begin(lambda: self._ground.layout(self._confinement))
+            trees = (self._ground.real(region.path) for region in self._confinement.writes if region.is_tree)
+            layout, planted = self._known.begin(lambda: self._ground.layout(self._confinement), trees)
             self._layout = layout
         except (Unenforceable, TooManyMatches) as error:
             raise EffectRefused(Access("proc.exec", "proc", argv[0], tuple(argv)), str(error)) from None

@@ -6,12 +6,12 @@ arguments, so that everything here can be tested without a disk, a process or a 
 """
 
 from tek_kernel.account import Account, Busy, Exhausted, Reservation
-from tek_kernel.approval import Approval, beyond
+from tek_kernel.approval import Approval, Lack, beyond, lacks
 from tek_kernel.authority import Authority, Grant, TaskAuthority
 from tek_kernel.broker import Broker, Result, Settled
 from tek_kernel.certainty import Doubt
 from tek_kernel.checkpoint import Checkpoint, LedgerTree, open_checkpoint, origin_of
-from tek_kernel.clock import Stopwatch, utc_now
+from tek_kernel.clock import Stopwatch, file_clock_grain_ns, utc_now
 from tek_kernel.core_effects import core_effects
 from tek_kernel.decide import Admitted, Decider, Refused, Scope, Scopes
 from tek_kernel.drift import Drift, drifts
@@ -76,6 +76,7 @@ __all__ = [
     "InclusionProof",
     "Judgement",
     "KeyInvalid",
+    "Lack",
     "Ledger",
     "LedgerBusy",
     "LedgerFile",
@@ -120,9 +121,11 @@ __all__ = [
     "chained_lines",
     "core_effects",
     "drifts",
+    "file_clock_grain_ns",
     "find_tail",
     "judge",
     "keep_cut",
+    "lacks",
     "leaf_hash",
     "left_in_doubt",
     "needs",

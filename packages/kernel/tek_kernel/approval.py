@@ -12,9 +12,22 @@ from typing import Final, Literal, TypeAlias, TypeGuard
 
 import attrs
 
-from tek_abi import Access, Decision, ExecutionPlan, Instant, PatternError, Permit, Position, Queue, Subject, Task
+from tek_abi import (
+    Access,
+    Decision,
+    Denial,
+    ExecutionPlan,
+    Instant,
+    PatternError,
+    Permit,
+    Position,
+    Queue,
+    Step,
+    Subject,
+    Task,
+)
 from tek_abi.pattern import argv_words, match_path
-from tek_abi.permit import family_of, parse_rule, show_path
+from tek_abi.permit import family_of, parse_rule, show_path, show_rule
 from tek_kernel.authority import Authority
 
 APPROVAL: Final = "approval"
@@ -64,29 +77,52 @@ def _are_texts(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
 
 
-def beyond(authority: Authority, plan: ExecutionPlan, queue: Queue, task: Task, agent: str, at: Instant) -> list[str]:
-    """Return the rules that a task declares and that no permit of the policy covers as a whole.
+@attrs.frozen
+class Lack:
+    """A rule that a task declares and that the policy does not cover. ``denial`` is what a request for just what the
+    rule says would meet; ``is_grantable`` is unset where no grant includes it.
+    """
 
-    What no grant includes is left out: nobody could grant it. A rule here says that a request may be denied, none
-    that all are allowed; requests are decided when they are made.
+    rule: str
+    denial: Denial
+    is_grantable: bool
+
+
+def lacks(
+    authority: Authority, plan: ExecutionPlan, queue: Queue, task: Task, agent: str, at: Instant
+) -> Iterator[Lack]:
+    """Yield the rules that a task declares and that no permit of the policy covers as a whole.
+
+    A rule here says that a request may be denied, none that all are allowed: requests are decided when they are made.
     """
     subject = Subject(task.id, agent, task.layer, queue.letter)
-    asked = dict.fromkeys(rule for rule in _declared(plan, queue, task))
-    return [rule for rule in asked if (access := _access(rule)) and not _is_covered(authority, access, subject, at)]
+    holder = authority.for_task(plan, queue, task, agent)
+    asked = [(rule, access) for rule in _declared(plan, queue, task) if (access := _access(rule)) is not None]
+    asked += [(show_rule(access), access) for access in map(_command, task.steps)]
+    for rule, access in dict(asked).items():
+        is_grantable = access.family != "fs.write" or not any(
+            match_path(pattern, access.resource) for pattern in authority.protected
+        )
+        if is_grantable and _is_covered(authority, access, subject, at):
+            continue
+        decided = holder.decide((access,), at)
+        if isinstance(decided, Denial):
+            yield Lack(rule, decided, is_grantable)
+
+
+def beyond(authority: Authority, plan: ExecutionPlan, queue: Queue, task: Task, agent: str, at: Instant) -> list[str]:
+    """Return the rules that a task lacks and that somebody could grant."""
+    return [lack.rule for lack in lacks(authority, plan, queue, task, agent, at) if lack.is_grantable]
 
 
 def _declared(plan: ExecutionPlan, queue: Queue, task: Task) -> Iterator[str]:
-    """Yield what a task asks for: of each family the rules of the innermost ``Allow`` that names it; its own programs
-    and secrets.
-    """
+    """Yield what a task asks for: of each family the rules of the innermost ``Allow`` that names it, and secrets."""
     named = set[str]()
     for allows in (task.allow, queue.allow, plan.allow):
         rules = [rule for allow in allows for rule in allow.rules if _right(rule.action[0]) not in named]
         for rule in rules:
             yield f"{rule.action[0]}:{show_path(rule.resource[0])}"
         named.update(_right(rule.action[0]) for rule in rules)
-    for step in task.steps:
-        yield f"proc.exec:{shlex.quote(step.argv[0])}"
     for _, value in task.env:
         if value.startswith(_SECRET):
             yield f"env.get:{value.removeprefix(_SECRET)}"
@@ -96,6 +132,10 @@ def _right(action: str) -> str:
     """Return the family that a level narrows by naming an action; effects outside of the families stand alone."""
     family = family_of(action)
     return action if family == "other" else family
+
+
+def _command(step: Step) -> Access:
+    return Access("proc.exec", "proc", shlex.join(step.argv), step.argv)
 
 
 def _access(rule: str) -> Access | None:
@@ -111,8 +151,6 @@ def _access(rule: str) -> Access | None:
 
 
 def _is_covered(authority: Authority, access: Access, subject: Subject, at: Instant) -> bool:
-    if access.family == "fs.write" and any(match_path(pattern, access.resource) for pattern in authority.protected):
-        return True  # as far as anybody could grant it
     for one in authority.candidates(access).all:
         if one.bad is None and any(access.resource == pattern for pattern in one.permit.resource):
             if one.permit.is_in_force(access, subject, at):

@@ -158,12 +158,12 @@ class TaskAuthority:
     def held(self, at: Instant) -> Held:
         """Return all that the task may do with files and the network at ``at``."""
         reads, writes, net = (
-            self._conjunctions(Access(action, family, ""), at)
+            self.conjunctions(Access(action, family, ""), at)
             for action, family in (("fs.read", "fs.read"), ("fs.write", "fs.write"), ("net.http", "net"))
         )
         return Held(reads, writes, net, self._authority.protected)
 
-    def _conjunctions(self, access: Access, at: Instant) -> tuple[Permit, ...]:
+    def conjunctions(self, access: Access, at: Instant) -> tuple[Permit, ...]:
         """Return every conjunction in force whose actions cover ``access``, whatever resource it names."""
         sources = [[one.permit for one in self._authority.candidates(access).all if one.bad is None]]
         sources += [list(level.rules) for level in self._levels if level.names(access)]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 from functools import lru_cache
+from typing import Final
 
 from tek_abi import Instant
+
+_CLOCK_REALTIME_COARSE: Final = 5
+"""clock_gettime(2), <linux/time.h>."""
 
 
 def utc_now() -> Instant:
@@ -18,6 +22,12 @@ def utc_now() -> Instant:
 def _second(seconds: int) -> str:
     """Return the part of an instant that a million of them share."""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
+@lru_cache(maxsize=1)
+def file_clock_grain_ns() -> int:
+    """Return how far a file's time may lie behind the clock: file systems stamp by the kernel's last tick."""
+    return int(time.clock_getres(_CLOCK_REALTIME_COARSE) * 1e9)
 
 
 class Stopwatch:

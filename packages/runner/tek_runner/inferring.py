@@ -19,13 +19,10 @@ import attrs
 from tek_abi import Access, Instant, Limit, Subject
 from tek_abi.budget import UNLIMITED
 from tek_abi.pattern import SYSTEM, WORKSPACE, match_path, path_pattern, static_prefix
-from tek_kernel import Need, Needs
+from tek_kernel import Need, Needs, file_clock_grain_ns
 from tek_kernel.needs import covers
 from tek_runner.config import NO_PRESET
 from tek_runner.recorded import of_machine
-
-_CLOCK_GRAIN_NS = 20_000_000
-"""How far a file's time may lie behind the clock's: file systems stamp by the kernel's last tick."""
 
 
 @attrs.frozen
@@ -67,7 +64,7 @@ class _Ground:
 
     def is_unchanged(self, need: Need, since: Instant) -> bool:
         """Whether nothing that a rule to write covers has changed since: no file, and no directory's entries."""
-        before = int(datetime.fromisoformat(since.replace("Z", "+00:00")).timestamp() * 1e9) - _CLOCK_GRAIN_NS
+        before = int(datetime.fromisoformat(since.replace("Z", "+00:00")).timestamp() * 1e9) - file_clock_grain_ns()
         pattern = path_pattern(need.resource)
         excluded = [path_pattern(text) for text in need.exclude]
         start = self.real(static_prefix(pattern))

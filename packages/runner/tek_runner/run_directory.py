@@ -5,12 +5,13 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
 
-from tek_kernel import StorageFailed
+from tek_kernel import StorageFailed, file_clock_grain_ns
 from tek_runner.inputs import UnreadableInput
 
 LEDGER = "ledger.jsonl"
@@ -27,9 +28,13 @@ def make_run_directory(parent: Path, chosen: Path | None) -> Path:
     Raises ``UnreadableInput`` where a chosen directory is not empty or ``parent`` is a symlink, ``StorageFailed``
     where none can be made.
     """
+    is_first = not (parent if chosen is None else chosen).exists()
     try:
         directory = _fresh(parent) if chosen is None else _chosen(chosen)
         (directory / LOGS).mkdir()
+        if is_first:
+            # What it stands in has changed. Whoever asks later what commands changed there tells both apart by time.
+            time.sleep(2 * file_clock_grain_ns() / 1e9)
         return directory.resolve()
     except OSError as error:
         if isinstance(error, UnreadableInput):
