@@ -12,7 +12,7 @@ from tek_runner.history import RunHistory, TaskHistory, microseconds
 
 @attrs.frozen
 class Span:
-    """One attempt at a task, from ``begun`` to ``ended`` in microseconds since the run began. ``lane`` counts from 0."""
+    """One attempt at a task, from ``begun`` to ``ended`` in microseconds of the run. ``lane`` counts from 0."""
 
     task: TaskHistory
     attempt: int

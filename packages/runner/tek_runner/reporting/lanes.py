@@ -14,6 +14,7 @@ from tek_runner.reporting.wording import cut
 from tek_runner.timeline import Span
 
 MAX_BARS: Final = 5_000
+MAX_LANES: Final = 256
 LEFT: Final = 56
 ROW: Final = 30
 BAR: Final = 20
@@ -21,7 +22,7 @@ TOP: Final = 26
 _NARROW, _WIDE, _A_BAR = 1_060, 4_800, 9
 _A_TICK: Final = 90
 _A_LABEL: Final = 44
-_A_LETTER: Final = 6.6
+_A_LETTER: Final = 7.4
 _STEPS: Final = (1, 2, 5)
 
 
@@ -48,7 +49,7 @@ class Tick:
 
 @attrs.frozen
 class Lanes:
-    """The picture. ``left_out`` counts attempts that are too short to be drawn beside the others."""
+    """The picture. ``left_out`` counts attempts that are not drawn: too short beside the others, or too many."""
 
     width: int
     height: int
@@ -62,7 +63,7 @@ class Lanes:
 
 def lanes_of(history: RunHistory, spans: list[Span], path: list[TaskHistory]) -> Lanes:
     """Return the picture, wide enough to tell the bars apart as far as a page may be wide."""
-    count = max((span.lane for span in spans), default=-1) + 1
+    count = min(MAX_LANES, max((span.lane for span in spans), default=-1) + 1)
     fullest = max(Counter(span.lane for span in spans).values(), default=0)
     inner = min(_WIDE, max(_NARROW, fullest * _A_BAR))
     whole = max(1, microseconds(history.began, history.last))
@@ -85,8 +86,8 @@ def _bars(spans: list[Span], scale: float, on_path: frozenset[str]) -> list[Bar]
         pixel = int(span.begun * scale / 2)
         if crowded and not critical and span.task.status in GOOD and drawn.get(span.lane) == pixel:
             continue
-        if len(bars) >= 2 * MAX_BARS:
-            break
+        if len(bars) >= 2 * MAX_BARS or span.lane >= MAX_LANES:
+            continue
         drawn[span.lane] = pixel
         bars.append(_bar(span, scale, critical))
     return bars

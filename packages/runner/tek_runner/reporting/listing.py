@@ -65,7 +65,7 @@ class Listing:
 
     def link(self, task: str) -> TaskLink:
         """Return a link to a task's row."""
-        return TaskLink(cut(task, 40), self.anchor("task", task))
+        return TaskLink(cut(task, 80), self.anchor("task", task))
 
 
 def task_rows(

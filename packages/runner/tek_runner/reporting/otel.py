@@ -6,7 +6,9 @@ Ids are made from the run's, so that a run sent twice is one trace.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -55,14 +57,30 @@ def send(history: RunHistory, url: str) -> int:
     exporter = OTLPSpanExporter(endpoint, timeout=_SECONDS)
     spans = list(_spans(history))
     try:
-        for start in range(0, len(spans), _BATCH):
-            if exporter.export(spans[start : start + _BATCH]) is not SpanExportResult.SUCCESS:
-                raise CannotSend(url, f"the collector did not take the spans ({start} of {len(spans)} were sent)")
-    except OSError as error:
-        raise CannotSend(url, f"cannot be reached: {error}") from None
+        with _heard() as said:
+            for start in range(0, len(spans), _BATCH):
+                if exporter.export(spans[start : start + _BATCH]) is not SpanExportResult.SUCCESS:
+                    why = cut(next(iter(said), "no reason is known"), MESSAGE)
+                    sent = f"{start:,} of {len(spans):,} were sent"
+                    raise CannotSend(url, f"the collector did not take the spans ({sent}): {why}")
     finally:
         exporter.shutdown()  # type: ignore[no-untyped-call]  # the package leaves it without a type
     return len(spans)
+
+
+@contextmanager
+def _heard() -> Iterator[list[str]]:
+    """Yield what the exporter says of its troubles, which it would else print as it goes."""
+    said: list[str] = []
+    logger, handler = logging.getLogger("opentelemetry"), logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]  # one line of a class
+    logger.addHandler(handler)
+    propagated, logger.propagate = logger.propagate, False
+    try:
+        yield said
+    finally:
+        logger.propagate = propagated
+        logger.removeHandler(handler)
 
 
 def _spans(history: RunHistory) -> Iterator[ReadableSpan]:

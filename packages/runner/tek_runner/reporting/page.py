@@ -86,6 +86,24 @@ class Report:
 
 def render(report: Report) -> bytes:
     """Return the page in UTF-8. Every value is shown with its control characters, then escaped."""
+    from markupsafe import Markup
+
+    style = (TEMPLATES / "report.css").read_text()
+    digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    template = _jinja().get_template("report.html.j2")
+    page: str = template.render(
+        report=report,
+        style=Markup(style),  # noqa: S704  # a file of ours, with nothing of any ledger in it
+        style_hash=f"sha256-{digest}",
+        geometry={"BAR": lanes.BAR, "TOP": lanes.TOP},
+        chart={"WIDTH": spending.WIDTH, "HEIGHT": spending.HEIGHT},
+    )
+    return page.encode()
+
+
+@cache
+def _jinja() -> Any:
+    """Return the environment of the templates. Jinja is imported when a page is made, for no other command needs it."""
     from jinja2 import Environment as Jinja
     from jinja2 import FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -93,9 +111,8 @@ def render(report: Report) -> bytes:
     @cache
     def chip(status: str, count: int | None = None) -> Markup:
         number = "" if count is None else f"{count:,} "
-        return Markup('<span class="chip {}">{}{} {}</span>').format(
-            _tone(status), number, _SIGNS.get(status, ("", "·"))[1], _word(status)
-        )
+        sign = _SIGNS.get(status, ("", "·"))[1]
+        return Markup('<span class="chip {}">{}{} {}</span>').format(_tone(status), number, sign, _word(status))
 
     jinja = Jinja(
         loader=FileSystemLoader(TEMPLATES),
@@ -106,16 +123,8 @@ def render(report: Report) -> bytes:
         lstrip_blocks=True,
     )
     jinja.globals |= {"chip": chip, "tone": _tone, "word": _word}
-    style = (TEMPLATES / "report.css").read_text()
-    digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    page = jinja.get_template("report.html.j2").render(
-        report=report,
-        style=Markup(style),  # noqa: S704  # a file of ours, with nothing of any ledger in it
-        style_hash=f"sha256-{digest}",
-        geometry={"LEFT": lanes.LEFT, "ROW": lanes.ROW, "BAR": lanes.BAR, "TOP": lanes.TOP},
-        chart={"WIDTH": spending.WIDTH, "HEIGHT": spending.HEIGHT},
-    )
-    return page.encode()
+    jinja.filters["number"] = "{:,}".format
+    return jinja
 
 
 def _tone(status: str) -> str:

@@ -114,7 +114,7 @@ def _problem(history: RunHistory, listing: Listing, told: TaskHistory, skipped: 
         title_of(told),
         cut(told.queue.name, 80),
         told.status,
-        "" if any(effect.problem and effect.problem in told.message for effect in refusals[-1:]) else message,
+        "" if any(_says(told.message, effect) for effect in refusals[-1:]) else message,
         tuple(refusal(listing, effect) for effect in refusals[-_REFUSALS:]),
         max(0, len(refusals) - _REFUSALS),
         tuple(_outputs(history, told)),
@@ -122,6 +122,11 @@ def _problem(history: RunHistory, listing: Listing, told: TaskHistory, skipped: 
         max(0, len(skipped) - _SKIPPED),
         run_again(history, told.task.id),
     )
+
+
+def _says(message: str, effect: EffectHistory) -> bool:
+    """Whether a task's message is its last refusal's, without the code that a failure has before it."""
+    return bool(effect.problem) and effect.problem.removeprefix("budget-exhausted: ") in message
 
 
 def _outputs(history: RunHistory, told: TaskHistory) -> Iterator[Output]:
@@ -142,4 +147,5 @@ def _output(history: RunHistory, stream: str, blob: Blob) -> Output:
     except LookupError as error:
         return Output(stream, (), f"cannot be shown: {cut(str(error), MESSAGE)}")
     note = f"{before:,} lines above are in blob {blob.sha256}" if before else ""
-    return Output(stream, tuple(line if len(line) <= _LINE else f"{line[:_LINE]}…" for line in lines), note)
+    short = (line if len(line) <= _LINE else f"{line[:_LINE]}…" for line in lines)
+    return Output(stream, tuple(line.expandtabs(8) for line in short), note)
