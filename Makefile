@@ -5,7 +5,7 @@ SHELL := /bin/sh
 .SHELLFLAGS := -euc
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help run test test-nightly check bench clean
+.PHONY: help run test test-nightly check bench docs man reference clean
 
 # Under an empty environment the shell finds programs by a default that it does not hand on to them.
 PATH ?= /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -40,20 +40,31 @@ bench: .venv/dev.stamp ## run every comparison in benchmarks/
 		.venv/bin/python "$$benchmark" $(ARGS)
 	done
 
+docs: .venv/docs.stamp reference ## build the site of docs/ into site/
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet $(ARGS)
+	echo 'The site is in site/: open site/index.html'
+
+reference: .venv/dev.stamp ## generate docs/reference/, schemas/ and the man page from the code
+	@.venv/bin/python -m tools.reference
+
+man: reference ## show the man page
+	@man -l man/tek-runner.1
+
 clean: ## remove .venv, caches, and what the examples have written
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist site
 	rm -rf examples/*/out examples/*/runs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp says that its packages stand as pyproject.toml names them. An environment that was moved or copied here, or
 # whose Python is gone, is made anew: it would run the code of the folder where it was made.
 ifneq ($(shell [ -x .venv/bin/python ] && cat .venv/root 2>/dev/null),$(CURDIR))
-.PHONY: .venv/run.stamp .venv/dev.stamp
+.PHONY: .venv/run.stamp .venv/dev.stamp .venv/docs.stamp
 endif
 
 .venv/run.stamp: PACKAGES := .
 .venv/dev.stamp: PACKAGES := .[dev]
-.venv/run.stamp .venv/dev.stamp: pyproject.toml
+.venv/docs.stamp: PACKAGES := .[docs]
+.venv/run.stamp .venv/dev.stamp .venv/docs.stamp: pyproject.toml
 	@exec 9<Makefile  # the lock of whoever sets up; what a second make waited for it need not do again
 	if command -v flock >/dev/null; then flock 9; fi
 	if [ -x .venv/bin/python ] && [ "$$(cat .venv/root 2>/dev/null)" = "$$(pwd -P)" ]; then

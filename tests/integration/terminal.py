@@ -19,6 +19,8 @@ import pyte
 from tests.integration.cli import TEK_RUNNER
 
 PROMPT = b"(no): "
+OUTSIDE = ("CI", "GITHUB_ACTIONS", "NO_COLOR", "COLUMNS", "LINES")
+"""What the place where tests run would say about its own terminal."""
 
 
 @attrs.frozen
@@ -54,7 +56,7 @@ def at_terminal(
     """Call ``tek-runner`` at a terminal and give each answer once it is asked for. ``beside`` runs beside it."""
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-    base = {name: value for name, value in os.environ.items() if name not in ("CI", "GITHUB_ACTIONS", "NO_COLOR")}
+    base = {name: value for name, value in os.environ.items() if name not in OUTSIDE}
     child = subprocess.Popen(
         ["setsid", "--ctty", *program, *map(str, words)],  # so that Ctrl-C reaches it
         cwd=cwd,

@@ -107,7 +107,8 @@ def lacks(
             continue
         decided = holder.decide((access,), at)
         if isinstance(decided, Denial):
-            yield Lack(rule, decided, is_grantable)
+            grant = f"--allow {shlex.quote(rule)}" if decided.grant else ""
+            yield Lack(rule, attrs.evolve(decided, grant=grant), is_grantable)
 
 
 def beyond(authority: Authority, plan: ExecutionPlan, queue: Queue, task: Task, agent: str, at: Instant) -> list[str]:

@@ -34,6 +34,8 @@ class Out:
 
 def printable(text: str) -> str:
     """Return text with its control characters shown, so that no task's name or output can steer a terminal."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() or c == "\n" else f"\\x{_byte(c):02x}" for c in text)
 
 

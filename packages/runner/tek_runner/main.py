@@ -7,11 +7,14 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tek_runner.examples import examples
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _COMMANDS = {
     "plan": "Read a source of truth and show or write its plan.",
@@ -31,6 +34,7 @@ _COMMANDS = {
     "gc": "Remove old run directories by a rule.",
     "list": "List the tasks of a plan, or the installed agents and effects.",
     "doctor": "Say what this machine can run and enforce.",
+    "completion": "Print what a shell needs to complete commands and options.",
 }
 
 
@@ -48,7 +52,7 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0] if args else ""
+        name = args[0] if args and not ctx.resilient_parsing else ""
         if name and not name.startswith("-") and name not in _COMMANDS:
             import difflib
 
@@ -56,6 +60,13 @@ class _Commands(click.Group):
             hint = f" Did you mean {close[0]!r}?" if close else f" Commands are {', '.join(_COMMANDS)}."
             ctx.fail(f"there is no command {name!r}.{hint}")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the names of commands without importing any."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=text) for name, text in _COMMANDS.items() if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
