@@ -109,7 +109,8 @@ def test_what_must_happen_once_waits_for_a_word_and_is_not_repeated() -> None:
 
     paused = _bench(world, todo, scripts).resume(data)
 
-    assert paused.end.in_doubt == {"TASK-001"}
+    (doubtful,) = paused.end.in_doubt["TASK-001"]
+    assert (str(doubtful.position), doubtful.answers) == ("TASK-001[1].0", ("done", "retry", "fail"))
     assert world.done["b"] == 1
     assert json.loads(paused.ledger.splitlines()[-1])["reason"] == "in doubt"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -156,13 +157,78 @@ def test_what_is_in_doubt_waits_and_says_how_to_answer(tmp_path: Path) -> None:
     waiting = tek("resume", "last", cwd=tmp_path)
     assert waiting.code == 6
     assert "IN DOUBT TASK-001" in waiting.out
-    assert "--in-doubt=retry|done|fail" in waiting.out
+    told = next(block for block in waiting.out.split("\n\n") if block.startswith("IN DOUBT TASK-001"))
+    assert re.search(r"TASK-001\[1\]\.1  proc\.exec  sh -c ", told)
+    assert "run sot.md" not in told, "that would do it all again"
+    for answer in ("done", "retry", "fail"):
+        assert re.search(rf"resume runs/\w+ --in-doubt={answer}  ", waiting.out)
     wrong = tek("resume", "last", "--in-doubt=maybe", cwd=tmp_path)
     assert (wrong.code, "write retry, done or fail" in wrong.err) == (2, True)
     done = tek("resume", "last", "--in-doubt=TASK-001=done", cwd=tmp_path)
     assert done.code == 0
     decisions = [line for line in _lines(tmp_path) if line["kind"] == "decision" and line["subject"] == "in-doubt"]
     assert [line["value"] for line in decisions] == ["done"]
+
+
+_TWO_AT_ONCE = """\
+## Queue A — One
+
+### `TASK-001` First
+
+```sh
+echo first >>count; sleep 5
+```
+
+### `TASK-002` Second
+
+```sh
+echo second >>count; sleep 5
+```
+"""
+
+
+class TestAnswers:
+    @pytest.fixture
+    def doubtful(self, tmp_path: Path) -> Path:
+        """A run whose two tasks were both cut off, after a resume that asks about them."""
+        plan(tmp_path, _TWO_AT_ONCE)
+        process = _start(tmp_path, "run")
+        while not (tmp_path / "count").exists() or len((tmp_path / "count").read_text().split()) < 2:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.kill()
+        process.communicate(timeout=60)
+        assert tek("resume", "last", cwd=tmp_path).code == 6
+        return tmp_path
+
+    def test_each_position_has_its_own(self, doubtful: Path) -> None:
+        asked = tek("resume", "last", "--json", cwd=doubtful)
+        positions = [one["position"] for result in asked.json["results"] for one in result.get("in_doubt", ())]
+        assert positions == ["TASK-001[1].0", "TASK-002[1].0"]
+        assert all(one["answers"] == ["done", "retry", "fail"] for r in asked.json["results"] for one in r["in_doubt"])
+
+        words = ("--in-doubt=TASK-001[1].0=done", "--in-doubt=TASK-002[1].0=fail")
+        answer = tek("resume", "last", "--json", *words, cwd=doubtful)
+
+        assert {r["task"]: r["status"] for r in answer.json["results"]} == {"TASK-001": "ok", "TASK-002": "failed"}
+        assert _done(doubtful) == Counter(first=1, second=1)
+
+    @pytest.mark.parametrize(
+        ("words", "problem"),
+        [
+            (["--in-doubt=TASK-009=done"], "TASK-009: nothing of this name is in doubt; in doubt is TASK-001[1].0, "),
+            (["--in-doubt=TASK-001[1].4=done"], "TASK-001[1].4: nothing of this name is in doubt"),
+            (["--in-doubt=done", "--in-doubt=fail"], "says both done and fail of all"),
+            (["--in-doubt=TASK-001=done", "--in-doubt=TASK-001=fail"], "says both done and fail of TASK-001"),
+        ],
+    )
+    def test_one_that_means_nothing_is_refused_and_nothing_done(
+        self, doubtful: Path, words: list[str], problem: str
+    ) -> None:
+        before = _lines(doubtful)
+        answer = tek("resume", "last", *words, cwd=doubtful)
+        assert (answer.code, problem in answer.err) == (2, True), answer
+        assert _lines(doubtful) == before
 
 
 class TestRefusals:
@@ -185,6 +251,44 @@ class TestRefusals:
         answer = tek("resume", "last", cwd=paused)
         assert answer.code == 2
         assert "it now grants fs.read:$SYSTEM/opt/x/**" in answer.err
+
+    @pytest.mark.parametrize("write", ["preset", "budget"])
+    def test_a_policy_that_came_after_the_start_is_refused(self, tmp_path: Path, write: str) -> None:
+        plan(tmp_path, _LONG.format(fields="", pause=2))
+        _interrupted(tmp_path)
+        (tmp_path / "config").mkdir()
+        manifest = {"preset": "read-only"} if write == "preset" else {"budgets": {"run": "ms=5m"}}
+        (tmp_path / "config" / "manifest.json").write_text(json.dumps(manifest))
+
+        answer = tek("resume", "last", "--in-doubt=done", cwd=tmp_path)
+
+        assert answer.code == 2
+        expected = {"preset": "differs in preset: workspace-write then, read-only now", "budget": "ms=300000"}
+        assert expected[write] in answer.err
+
+    def test_the_ceiling_of_the_command_line_is_no_change_and_another_in_the_manifest_is(self, tmp_path: Path) -> None:
+        budgets = {"run": {"ms": "10m", "io": "64MiB"}}
+        plan(tmp_path, _LONG.format(fields="", pause=2), manifest={"budgets": budgets})
+        _interrupted(tmp_path, "--budget", "ms=5m")
+        (tmp_path / "config" / "manifest.json").write_text(
+            json.dumps({"budgets": {"run": {**budgets["run"], "io": 1}}})
+        )
+        refused = tek("resume", "last", "--in-doubt=done", cwd=tmp_path)
+        assert (refused.code, "differs in run: ms=300000, " in refused.err) == (2, True), refused.err
+
+        (tmp_path / "config" / "manifest.json").write_text(json.dumps({"budgets": budgets}))
+        assert tek("resume", "last", "--in-doubt=done", cwd=tmp_path).code == 0
+
+    def test_run_with_resume_refuses_another_allow_and_another_plan(self, tmp_path: Path) -> None:
+        plan(tmp_path, _LONG.format(fields="- Idempotent: yes\n\n", pause=2))
+        _interrupted(tmp_path, "--allow", "env.get:WORD")
+
+        fewer = tek("run", "--resume", cwd=tmp_path)
+        assert (fewer.code, "no longer grants env.get:WORD" in fewer.err) == (2, True), fewer.err
+        (tmp_path / "other.md").write_text(_TWO_AT_ONCE)
+        other = tek("run", "other.md", "--resume", "--allow", "env.get:WORD", cwd=tmp_path)
+        assert (other.code, "the plan has changed" in other.err) == (2, True), other.err
+        assert tek("run", "--resume", "--allow", "env.get:WORD", cwd=tmp_path).code == 0
 
     def test_what_was_given_by_allow_is_told_again(self, tmp_path: Path) -> None:
         plan(tmp_path, _LONG.format(fields="", pause=2), manifest={})

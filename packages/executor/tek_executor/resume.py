@@ -6,24 +6,45 @@ must happen once waits for somebody's word.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from tek_abi import Budget, Cancelled, Codec, Failed, Failure, Ok, Path, Task, TaskStatus
-from tek_kernel import Admitted, Checker, Driven, Redrive, Result, SideEffect
+from tek_abi import Budget, Cancelled, Codec, Failed, Failure, Ok, Path, Position, Request, Task, TaskStatus, TekError
+from tek_kernel import Admitted, Checker, Driven, Effect, Redrive, Result, SideEffect
+from tek_kernel.effect import EffectError
 
 Answer: TypeAlias = Literal["", "retry", "done", "fail"]
 """What to do about requests in doubt: nothing yet, do them again, take them for done, or for failed."""
 
 
 @attrs.frozen
+class Doubtful:
+    """A request of which nobody knows whether it happened, and what can be said about it."""
+
+    position: Position
+    request: Request[Any]
+    answers: tuple[Answer, ...]
+
+
+@attrs.define(str=False)
+class AnswerRefused(TekError, ValueError):
+    """What was said about requests in doubt cannot be. ``name`` is what it was said of: a task or a position."""
+
+    name: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.problem}"
+
+
+@attrs.frozen
 class Resumption:
     """A run as its ledger left it: ``redrive`` and ``checker`` have taken all of its lines.
 
-    ``answers`` are by task, that of ``""`` for all others; ``halted`` says why no further task starts, where a ceiling
-    was reached.
+    ``answers`` are by position or task, as both are written, that of ``""`` for all others; ``halted`` says why no
+    further task starts, where a ceiling was reached.
     """
 
     redrive: Redrive
@@ -32,10 +53,41 @@ class Resumption:
     answers: Mapping[str, Answer] = attrs.field(factory=dict)
     halted: str = ""
 
-    def answer(self, task: Task) -> Answer:
-        """Return what was said about a task's requests in doubt."""
-        names = (task.id, task.id.partition("#")[0], "")
-        return next((self.answers[name] for name in names if name in self.answers), "")
+    def answer(self, position: Position) -> Answer:
+        """Return what was said about a request in doubt."""
+        return next((self.answers[name] for name in _names(position) if name in self.answers), "")
+
+    def doubtful(self) -> Iterator[Doubtful]:
+        """Yield the requests about which an answer counts. Of some a probe may tell yet that none is needed."""
+        for task, driven in self.attempts.items():
+            yield from self.doubtful_of(task, driven)
+
+    def doubtful_of(self, task: str, driven: Driven) -> Iterator[Doubtful]:
+        """Yield those of one attempt."""
+        if self.checker.tasks[task][1].idempotent:
+            return
+        _, decider = self.redrive.prepared()
+        for path, (decided, asked) in driven.open.items():
+            if isinstance(decided, Admitted) and not _is_over(driven, path) and _happens_once(decided):
+                yield _doubtful(Position(task, driven.number, path), decided.effect, asked.bound.request)
+        for path in sorted(driven.doubtful):
+            request = {**driven.again, **driven.waiting}[path].bound.request
+            yield _doubtful(Position(task, driven.number, path), decider.effect_of(request), request)
+
+    def check_answers(self) -> None:
+        """Raise ``AnswerRefused`` for an answer about what is not in doubt, or that cannot be given."""
+        doubtful = list(self.doubtful())
+        of_all = ", ".join(str(one.position) for one in doubtful) or "nothing"
+        for name in self.answers:
+            if name and not any(name in _names(one.position) for one in doubtful):
+                raise AnswerRefused(name, f"nothing of this name is in doubt; in doubt is {of_all}")
+        for one in doubtful:
+            answer = self.answer(one.position)
+            if answer and answer not in one.answers:
+                problem = (
+                    f"nobody can make up what this {one.request.effect} would have answered, so it is not {answer}"
+                )
+                raise AnswerRefused(str(one.position), f"{problem}; say {' or '.join(one.answers)} of it")
 
     @property
     def ended(self) -> dict[str, tuple[TaskStatus, str]]:
@@ -71,10 +123,32 @@ class InDoubt:
 Fate: TypeAlias = Again | Known | InDoubt
 
 
+def _names(position: Position) -> tuple[str, ...]:
+    """Return the names under which an answer may be given, the nearest first."""
+    return str(position), position.task, position.task.partition("#")[0], ""
+
+
+def _is_over(driven: Driven, path: Path) -> bool:
+    """Whether nobody waits for a request any more: others won its race, or its attempt has timed out."""
+    return path in driven.lost or driven.stopped == "timeout"
+
+
+def _happens_once(admitted: Admitted) -> bool:
+    return admitted.effect.side_effect(admitted.request) in (SideEffect.ONCE, SideEffect.PROBE)
+
+
+def _doubtful(position: Position, effect: Effect[Any], request: Request[Any]) -> Doubtful:
+    try:
+        effect.presumed(request)
+    except EffectError:
+        return Doubtful(position, request, ("retry", "fail"))
+    return Doubtful(position, request, ("done", "retry", "fail"))
+
+
 def fate_of(admitted: Admitted, driven: Driven, path: Path, task: Task, left: Resumption) -> Fate:
     """Say what becomes of an intent that has no outcome. Raises ``EffectError`` for an answer that cannot be given."""
     kind = admitted.effect.side_effect(admitted.request)
-    if path in driven.lost or driven.stopped == "timeout":
+    if _is_over(driven, path):
         by = "race" if path in driven.lost else "timeout"
         return Known(Result(Cancelled(by, kind in (SideEffect.ONCE, SideEffect.PROBE)), Budget()))
     if kind in (SideEffect.READ, SideEffect.IDEMPOTENT):
@@ -83,14 +157,12 @@ def fate_of(admitted: Admitted, driven: Driven, path: Path, task: Task, left: Re
         happened = admitted.effect.happened(admitted.request, admitted.intent.baseline)
         if happened is not None:
             return Known(presumed(admitted, left.codec)) if happened else Again()
-    return answered(admitted, task, left)
+    return Again() if task.idempotent else answered(admitted, left)
 
 
-def answered(admitted: Admitted, task: Task, left: Resumption) -> Fate:
-    """Say what becomes of a request that must happen once, by the task's word or the user's."""
-    if task.idempotent:
-        return Again()
-    match left.answer(task):
+def answered(admitted: Admitted, left: Resumption) -> Fate:
+    """Say what becomes of a request that must happen once, by somebody's word."""
+    match left.answer(admitted.intent.position):
         case "retry":
             return Again(answered=True)
         case "done":
@@ -102,9 +174,9 @@ def answered(admitted: Admitted, task: Task, left: Resumption) -> Fate:
             return InDoubt()
 
 
-def said(admitted: Admitted, task: Task, left: Resumption) -> Result:
+def said(admitted: Admitted, left: Resumption) -> Result:
     """Return how a request ended, of which somebody says that it was done, or failed."""
-    fate = answered(admitted, task, left)
+    fate = answered(admitted, left)
     assert isinstance(fate, Known)
     return fate.result
 
@@ -116,4 +188,6 @@ def presumed(admitted: Admitted, codec: Codec) -> Result:
     return Result(Ok(value), Budget(), answer, value_digest)
 
 
-__all__ = ["Again", "Answer", "Fate", "InDoubt", "Known", "Resumption", "fate_of", "said"]
+__all__ = [
+    "Again", "Answer", "AnswerRefused", "Doubtful", "Fate", "InDoubt", "Known", "Resumption", "fate_of", "said",
+]  # fmt: skip

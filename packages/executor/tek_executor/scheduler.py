@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
@@ -37,7 +37,7 @@ from tek_abi import (
 from tek_executor.attempt import Attempt, Flight, Work
 from tek_executor.graph import Graph
 from tek_executor.pipeline import Pipeline
-from tek_executor.resume import Again, Fate, InDoubt, Known, Resumption, fate_of, said
+from tek_executor.resume import Again, Doubtful, Fate, InDoubt, Known, Resumption, fate_of, said
 from tek_executor.workers import Workers
 from tek_kernel import (
     Admitted,
@@ -87,8 +87,10 @@ class RunEnd:
 
     statuses: dict[str, TaskStatus]
     interrupted: bool
-    in_doubt: frozenset[str] = frozenset()
-    """Tasks that wait for somebody to say whether a request of theirs happened. The run is paused because of them."""
+    in_doubt: Mapping[str, tuple[Doubtful, ...]] = attrs.field(factory=dict)
+    """Tasks that wait for somebody to say whether these requests of theirs happened. The run is paused because of
+    them.
+    """
 
 
 class Scheduler:
@@ -118,7 +120,7 @@ class Scheduler:
         self._timer_order = itertools.count()
         self._pausing = 0
         self._statuses: dict[str, TaskStatus] = {}
-        self._in_doubt: set[str] = set()
+        self._in_doubt: dict[str, tuple[Doubtful, ...]] = {}
         self._halt = ""
         self._interrupted = False
 
@@ -150,7 +152,7 @@ class Scheduler:
                     flight.cancel.cancel("storage")
                     flight.take()  # what waits for a worker never starts, for nothing could record it
             self._workers.close()
-        return RunEnd(self._statuses, self._interrupted, frozenset(self._in_doubt))
+        return RunEnd(self._statuses, self._interrupted, self._in_doubt)
 
     def adopt(self, left: Resumption) -> None:
         """Go on where a run was cut off. Called before ``run``.
@@ -198,8 +200,11 @@ class Scheduler:
         admitted = {path: (one, asked) for path, (one, asked) in driven.open.items() if isinstance(one, Admitted)}
         fates = {path: fate_of(one, driven, path, work.task, left) for path, (one, _) in admitted.items()}
         doubtful = driven.doubtful if not work.task.idempotent else set[Path]()
-        if any(isinstance(fate, InDoubt) for fate in fates.values()) or (doubtful and not left.answer(work.task)):
-            self._in_doubt.add(work.task.id)
+        unsaid = {path for path, fate in fates.items() if isinstance(fate, InDoubt)}
+        unsaid |= {path for path in doubtful if not left.answer(attempt.position(path))}
+        if unsaid:
+            all_ = left.doubtful_of(work.task.id, driven)
+            self._in_doubt[work.task.id] = tuple(one for one in all_ if one.position.path in unsaid)
             driven.drive.close()
             return
         self._active.add(attempt)
@@ -213,9 +218,9 @@ class Scheduler:
         for path, asked in sorted(driven.waiting.items(), key=lambda item: item[0]) if not attempt.stopped else ():
             known = None
             if path in doubtful:
-                self._ledger.append(Decision(attempt.position(path), "in-doubt", left.answer(work.task)))
-                if left.answer(work.task) != "retry":
-                    known = partial(said, task=work.task, left=left)
+                answer = left.answer(attempt.position(path))
+                self._ledger.append(Decision(attempt.position(path), "in-doubt", answer))
+                known = partial(said, left=left) if answer != "retry" else None
             self._pipeline.request(attempt, asked.asked, asked.share, known)
         while driven.due and attempt in self._active:
             self._step(attempt, left.redrive.deliver_next(driven))
@@ -226,7 +231,8 @@ class Scheduler:
 
     def _decide(self, attempt: Attempt, path: Path, fate: Fate, flight: Flight, left: Resumption) -> None:
         if isinstance(fate, Again | Known) and fate.answered:
-            self._ledger.append(Decision(attempt.position(path), "in-doubt", left.answer(attempt.work.task)))
+            position = attempt.position(path)
+            self._ledger.append(Decision(position, "in-doubt", left.answer(position)))
         if isinstance(fate, Known):
             self._pipeline.conclude(flight, fate.result)
         else:

@@ -139,6 +139,10 @@ class Decider:
         self._codec = codec
         self._run = run
 
+    def effect_of(self, request: Request[Any]) -> Effect[Any]:
+        """Return the effect that a request asks for. Raises ``UnknownEffect``."""
+        return self._registry.get(request.effect, request.version)
+
     def decide(
         self, scope: Scope, position: Position, bound: Bound[Any], share: int, at: Instant
     ) -> Admitted | Refused:

@@ -9,14 +9,17 @@ from typing import Final
 
 import attrs
 
-from tek_abi import TaskResult
+from tek_abi import CODEC, TaskResult
 from tek_effects_proc import WEAKER
+from tek_executor.resume import Doubtful
 from tek_runner.console import Out, counted
 from tek_runner.github import annotation
 from tek_runner.prepare import program, shown
 from tek_runner.progress import excerpt_lines
+from tek_runner.reporting.wording import cut
 from tek_runner.run_directory import LEDGER
 from tek_runner.session import OFF, Finished, Session
+from tek_runner.task_history import subject_of
 
 LAST_LINES: Final = 20
 _MAX_TOLD: Final = 20
@@ -65,7 +68,22 @@ def _problem(
     if skipped:
         more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
         yield f"  skipped because of it: {', '.join(skipped[:_NAMED])}{more}"
-    yield f"  again: {shlex.join([*words, '--only', result.task])}"
+    doubtful = finished.in_doubt.get(result.task, ())
+    for one in doubtful[:_MAX_TOLD]:
+        yield f"  {one.position}  {one.request.effect}  {_subject(one)}"
+        yield f"    {_answering(session, f'{one.position}={one.answers[0]}')}  (or ={', ='.join(one.answers[1:])})"
+    if not doubtful:
+        yield f"  again: {shlex.join([*words, '--only', result.task])}"
+
+
+def _answering(session: Session, answer: str) -> str:
+    """Return the command that goes on with a run after answering what is in doubt."""
+    return shlex.join([program(), "resume", shown(session.directory), f"--in-doubt={answer}"])
+
+
+def _subject(one: Doubtful) -> str:
+    args = CODEC.encode(one.request)
+    return cut(subject_of(one.request.effect, args)) if isinstance(args, dict) else ""
 
 
 def _skipped_by(bad: Sequence[TaskResult]) -> dict[str, list[str]]:
@@ -85,7 +103,16 @@ def _proof(session: Session, finished: Finished) -> Iterator[str]:
         if session.signer is not None:
             yield f"signed by    {session.signer.verifier}"
     else:
-        words = [program(), "resume", shown(session.directory)]
-        words += ["--in-doubt=retry|done|fail"] if finished.paused == "in doubt" else []
-        yield f"go on with   {shlex.join(words)}"
+        yield from _go_on(session, finished)
     yield f"verify with  {shlex.join([program(), 'replay', ledger])}"
+
+
+def _go_on(session: Session, finished: Finished) -> Iterator[str]:
+    if finished.paused != "in doubt":
+        yield f"go on with   {shlex.join([program(), 'resume', shown(session.directory)])}"
+        return
+    every = [one for several in finished.in_doubt.values() for one in several]
+    if all("done" in one.answers for one in every):
+        yield f"go on with   {_answering(session, 'done')}   if all of it happened"
+    yield f"go on with   {_answering(session, 'retry')}   if none of it did, or may again"
+    yield f"go on with   {_answering(session, 'fail')}   to count it as failed"

@@ -54,7 +54,10 @@ class Config:
     policy: Policy = Policy()
     hooks: Hooks | None = None
     digest: str = ""
+    place: Path | None = None
+    """Where it was looked for, found or not."""
     directory: Path | None = None
+    """Where it stands; ``None`` where nothing was found."""
     trusted_keys: tuple[bytes, ...] = ()
     trust: Trust = SYSTEM_TRUST
     checkpoint_key: Path | None = None
@@ -110,6 +113,7 @@ def load_config(directory: Path | None, required: bool) -> Config:
         Config() if manifest is None else read_manifest(*manifest),
         hooks=None if hooks is None else read_hooks(hooks[0], hooks[1]),
         digest=sha256_hex(b"\0".join(part[0] if part else b"" for part in (manifest, hooks))),
+        place=directory,
         directory=directory if manifest or hooks else None,
     )
 

@@ -24,7 +24,7 @@ from tek_runner.fresh_copy import Copied, check_target, copy_workspace
 from tek_runner.inputs import open_input
 from tek_runner.prepare import shown
 from tek_runner.progress import PlainProgress
-from tek_runner.recorded import Record, of_machine
+from tek_runner.recorded import Record, of_machine, recorded_budget
 from tek_runner.run_directory import BLOBS, LEDGER, RUNS, make_run_directory
 from tek_runner.session import OFF, Finished, Session, agent_of, execute, needs_sandbox
 
@@ -125,6 +125,7 @@ def run_live(record: Record, target: Path, sandbox: str, quiet: bool) -> Answer:
             confined,
             source=_moved(source, workspace, real) if source is not None else None,
             approvals=tuple(checker.approvals.values()),
+            budget=recorded_budget(checker),
         )
         finished, messages = _run(session, copied, workspace, quiet)
     finally:
@@ -215,6 +216,7 @@ def _config(checker: Checker, workspace: Path, copy: Path) -> Config:
     return Config(
         checker.policy,
         digest=checker.opened.config_digest if checker.opened is not None else "",
+        place=None if recorded is None else _moved(recorded, workspace, copy),
         directory=None if recorded is None else _moved(recorded, workspace, copy),
         trusted_keys=tuple(bytes.fromhex(key) for key in checker.plan_entry.keys),
         trust=load_config(directory, False).trust,

@@ -29,17 +29,18 @@ class UnknownTask(TekError, LookupError):
         return f"--only {self.task}: the plan has no such task{hint}"
 
 
-def config_directory(source: Source, given: Path | None) -> Path | None:
-    """Return where the configuration stands: as given, else ``config/`` beside the source of truth.
+def config_directory(source: Source, given: Path | None) -> Path:
+    """Return where the configuration stands, or would: as given, else ``config/`` beside the source of truth.
 
     For a ``plan.json`` the plan's own directory and the current one are looked at too, as the older kit did.
     """
     if given is not None:
         return given
-    places = [source.workspace, source.path.resolve().parent]
+    homes = [source.workspace, source.path.resolve().parent]
     if source.is_json:
-        places.append(Path.cwd())
-    return next((place / "config" for place in places if (place / "config").is_dir()), None)
+        homes.append(Path.cwd())
+    places = [home / "config" for home in homes]
+    return next((place for place in places if place.is_dir()), places[0])
 
 
 def with_hooks(plan: ExecutionPlan, config: Config) -> tuple[ExecutionPlan, tuple[str, ...]]:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import attrs
 
-from tek_abi import Budget, Codec, EffectOutcome
+from tek_abi import CODEC, Budget, Codec, EffectOutcome, Limit
 from tek_kernel import Checker, DiskBlobs, Registry, Trace, Verification, Verifier, read_lines
 from tek_runner.effects import make_registry
+
+NO_CONFIG: Final = "config_missing"
+"""What ``run.opened`` observes instead of ``config`` where no configuration stood: where it was looked for."""
+
+BUDGET: Final = "budget"
+"""What ``run.opened`` observes of a ``--budget``."""
 
 
 def recorded_effects(checker: Checker) -> Registry:
@@ -27,6 +33,12 @@ def of_machine(checker: Checker, name: str) -> str | None:
     obs = checker.opened.obs if checker.opened is not None else None
     value = obs.get(name) if isinstance(obs, dict) else None
     return value if isinstance(value, str) else None
+
+
+def recorded_budget(checker: Checker) -> Limit:
+    """Return the ``--budget`` that a run was started with. Raises ``DecodeError``."""
+    obs = checker.opened.obs if checker.opened is not None else None
+    return CODEC.decode(obs.get(BUDGET, {}), Limit, BUDGET) if isinstance(obs, dict) else Limit()
 
 
 @attrs.frozen

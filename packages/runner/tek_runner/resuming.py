@@ -26,7 +26,7 @@ from tek_kernel import (
     read_lines,
 )
 from tek_runner.inputs import UnreadableInput
-from tek_runner.recorded import of_machine, recorded_keys
+from tek_runner.recorded import NO_CONFIG, of_machine, recorded_keys
 from tek_runner.run_directory import BLOBS, LEDGER, LOGS
 
 
@@ -72,8 +72,8 @@ class Left:
 
     @property
     def config(self) -> Path | None:
-        """The configuration's directory, where it is on record."""
-        text = of_machine(self.checker, "config")
+        """Where the configuration stood, or was looked for."""
+        text = of_machine(self.checker, "config") or of_machine(self.checker, NO_CONFIG)
         return Path(text) if text else None
 
     def cut(self) -> tuple[int, str] | None:

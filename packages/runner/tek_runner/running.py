@@ -11,8 +11,9 @@ from pathlib import Path
 import attrs
 import orjson
 
-from tek_abi import TaskResult
+from tek_abi import CODEC, TaskResult
 from tek_effects_proc import WEAKER
+from tek_executor.resume import Doubtful
 from tek_kernel import StorageFailed
 from tek_runner.account import tell
 from tek_runner.console import Out, counted
@@ -105,7 +106,7 @@ def _bounds(session: Session) -> dict[str, int]:
 def _keep(session: Session, left: Left | None, out: Out, as_json: bool) -> None:
     """Write to the manifest what was granted for always, now that the run is closed."""
     approvals = session.approvals if left is None else tuple(left.checker.approvals.values())
-    directory = session.config.directory or session.workspace / "config"
+    directory = session.config.place or session.workspace / "config"
     for rule in grant(directory / "manifest.json", approvals):
         if not as_json:
             out.line(f"granted      {rule}, from now on: {shown(directory / 'manifest.json')}")
@@ -139,6 +140,11 @@ def _unended(session: Session, finished: Finished) -> list[TaskResult]:
     return found
 
 
+def _in_doubt(one: Doubtful) -> dict[str, object]:
+    args = CODEC.encode(one.request)
+    return {"position": str(one.position), "effect": one.request.effect, "args": args, "answers": list(one.answers)}
+
+
 def _print_json(session: Session, finished: Finished, results: list[TaskResult]) -> None:
     """Print the one object of ``run --json``, its results piece by piece: there may be a hundred thousand."""
     details = {detail["task"]: detail for detail in finished.projection.results()}
@@ -156,6 +162,8 @@ def _print_json(session: Session, finished: Finished, results: list[TaskResult])
     out.write(orjson.dumps(head).decode()[:-1] + ',"results":[')
     for index, result in enumerate(results):
         detail = details.get(result.task, {})
-        extra = {key: detail[key] for key in ("commands", "evidence") if key in detail}
+        extra: dict[str, object] = {key: detail[key] for key in ("commands", "evidence") if key in detail}
+        if result.task in finished.in_doubt:
+            extra["in_doubt"] = [_in_doubt(one) for one in finished.in_doubt[result.task]]
         out.write(("," if index else "") + orjson.dumps({**attrs.asdict(result), **extra}).decode())
     out.write("]}\n")

@@ -6,7 +6,7 @@ import os
 import platform
 import signal
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,7 @@ from tek_abi import (
     Entry,
     ExecutionPlan,
     Instant,
+    Limit,
     Permit,
     PlanEntry,
     Policy,
@@ -37,6 +38,7 @@ from tek_abi import (
 from tek_agents.registry import AgentRegistry
 from tek_effects_proc import Sandbox
 from tek_executor import Host, Options, Scheduler, Watcher
+from tek_executor.resume import Doubtful
 from tek_kernel import (
     Approval,
     Authority,
@@ -60,6 +62,7 @@ from tek_runner.effects import make_registry
 from tek_runner.progress import OUTPUT_LINES, Progress
 from tek_runner.projection import Projection
 from tek_runner.proving import KEY_ON_RECORD, write_checkpoint
+from tek_runner.recorded import BUDGET, NO_CONFIG
 from tek_runner.resuming import Left
 from tek_runner.run_directory import BLOBS, LEDGER, RUNS
 
@@ -86,6 +89,8 @@ class Session:
     source: Path | None = None
     durable: bool = True
     approvals: tuple[Approval, ...] = ()
+    budget: Limit = Limit()
+    """The part of the policy's ceiling for the run that came from the command line."""
     host: Host = attrs.field(factory=lambda: Host(AgentRegistry()), eq=False, repr=False)
 
     @property
@@ -109,6 +114,8 @@ class Finished:
     projection: Projection
     paused: str = ""
     """Why the run is paused and not closed: interrupted, or in doubt."""
+    in_doubt: Mapping[str, tuple[Doubtful, ...]] = attrs.field(factory=dict)
+    """By task, the requests because of which it is in doubt."""
 
 
 def agent_of(policy: Policy, dry_run: bool = False) -> Callable[[Task], str]:
@@ -191,7 +198,8 @@ def execute(
         raise StorageFailed(error) from None
     if session.signer is not None and not reason:
         write_checkpoint(session.directory, run.id, ledger.head, session.signer)
-    return Finished(statuses, summary, end.interrupted, run.replay_hash.hex(), ledger.head, run.projection, reason)
+    replay_hash = run.replay_hash.hex()
+    return Finished(statuses, summary, end.interrupted, replay_hash, ledger.head, run.projection, reason, end.in_doubt)
 
 
 _IN_DOUBT: TaskStatus = "in_doubt"
@@ -308,9 +316,13 @@ def _opening(
     obs: dict[str, Value] = {"workspace": str(session.workspace), "workers": session.options.workers}
     if not session.durable:
         obs["durability"] = "process"
-    for name, path in (("source", session.source), ("config", session.config.directory)):
+    found = session.config.directory is not None
+    for name, path in (("source", session.source), ("config" if found else NO_CONFIG, session.config.place)):
         if path is not None:
             obs[name] = str(path.resolve())
+    ceiling: dict[str, Value] = {name: bound for name, bound in session.budget.items() if bound is not None}
+    if ceiling:
+        obs[BUDGET] = ceiling
     if session.signer is not None:
         obs[KEY_ON_RECORD] = str(session.signer.verifier)
     yield RunOpened(run_id, _versions(), *digests, session.config.digest, session.level, obs)

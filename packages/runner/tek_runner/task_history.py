@@ -29,6 +29,14 @@ OPEN: Final = "open"
 """The status of what has no end on record."""
 
 
+def subject_of(effect: str, args: Mapping[str, Any]) -> str:
+    """Return what a request is about, on one line: a command, a path, a request's method and address."""
+    if effect == Exec.effect and isinstance(args.get("argv"), list):
+        return " ".join(shlex.join(map(str, args["argv"])).split())
+    words = (args.get(name) for name in ("method", "url", "path", "pattern", "source", "target", "name"))
+    return " ".join(word for word in words if isinstance(word, str))
+
+
 @attrs.define
 class EffectHistory:
     """One request: what was asked, how it was decided, what came of it. ``ended`` is empty while it is open."""
@@ -64,10 +72,7 @@ class EffectHistory:
     @property
     def subject(self) -> str:
         """What it was about, on one line: a command, a path, a request's method and address."""
-        if self.name == Exec.effect and isinstance(self.args.get("argv"), list):
-            return " ".join(shlex.join(map(str, self.args["argv"])).split())
-        words = (self.args.get(name) for name in ("method", "url", "path", "pattern", "source", "target", "name"))
-        return " ".join(word for word in words if isinstance(word, str))
+        return subject_of(self.name, self.args)
 
     @property
     def problem(self) -> str:

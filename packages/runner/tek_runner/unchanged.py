@@ -2,39 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 
 import attrs
 
-from tek_abi import ExecutionPlan, InvalidInput, Limit, Permit, Policy
+from tek_abi import ExecutionPlan, Limit, Policy
 from tek_kernel import plan_digest, utc_now
 from tek_runner.config import Config
-from tek_runner.inputs import UnreadableInput, load_source
+from tek_runner.inputs import load_source
 from tek_runner.prepare import with_hooks
+from tek_runner.recorded import recorded_budget
 from tek_runner.resuming import Left
 
 ALLOWED_THEN = "--allow "
 """How the rule of a permit starts that came from the command line, and so stands in no file."""
 
 
-def changes(left: Left, config: Config) -> list[str]:
-    """Return what has changed since a run was started, a line each; nothing where it can go on as it was."""
-    return [*_of_plan(left, config), *_of_policy(left.checker.policy, config.policy)]
+@attrs.frozen
+class Wanted:
+    """What somebody wants to be run, who would go on with a run that was cut off if it is the same."""
+
+    plan: ExecutionPlan
+    policy: Policy
 
 
-def _of_plan(left: Left, config: Config) -> Iterator[str]:
-    if left.source is None:
-        return
-    try:
-        loaded = load_source(left.source, utc_now(), left.workspace)
-        now, _ = with_hooks(loaded.plan, config)
-    except (UnreadableInput, InvalidInput) as error:
-        yield f"{left.source}: the plan cannot be read any more: {error}"
-        return
-    before = left.checker.plan
+def as_started(left: Left, config: Config) -> Wanted:
+    """Return what starting a run again as it was started would run now: its plan and configuration as they are, with
+    the ``--allow`` and ``--budget`` of then. Raises ``UnreadableInput`` or ``InvalidInput``.
+    """
+    plan, recorded = left.checker.plan, left.checker.policy
+    if left.source is not None:
+        plan, _ = with_hooks(load_source(left.source, utc_now(), left.workspace).plan, config)
+    allowed = (permit for permit in recorded.permits if permit.rule.startswith(ALLOWED_THEN))
+    run = recorded_budget(left.checker).inherit(config.policy.run)
+    return Wanted(plan, attrs.evolve(config.policy, permits=(*config.policy.permits, *allowed), run=run))
+
+
+def changes(left: Left, wanted: Wanted) -> Iterator[str]:
+    """Yield what has changed since a run was started, a line each; nothing where it can go on as it was."""
+    yield from _of_plan(left.checker.plan, wanted.plan, left.source)
+    found = list(policy_differences(left.checker.policy, wanted.policy))
+    if found:
+        yield "the policy has changed since the run was started"
+    yield from (f"  it {text}" for text in found)
+
+
+def _of_plan(before: ExecutionPlan, now: ExecutionPlan, source: Path | None) -> Iterator[str]:
     if plan_digest(now) == plan_digest(before):
         return
-    yield f"{left.source}: the plan has changed since the run was started"
+    yield f"{source or 'the plan'}: the plan has changed since the run was started"
     yield from (f"  {text}" for text in plan_differences(before, now))
 
 
@@ -61,20 +78,18 @@ def _different(before: object, now: object) -> list[str]:
     return [name for name in names if getattr(before, name) != getattr(now, name)]
 
 
-def _of_policy(before: Policy, now: Policy) -> Iterator[str]:
-    written = [attrs.evolve(policy, permits=_written(policy.permits), run=Limit()) for policy in (before, now)]
-    found = list(policy_differences(*written))
-    if found:
-        yield "the policy has changed since the run was started"
-    yield from (f"  it {text}" for text in found)
-
-
 def policy_differences(before: Policy, now: Policy) -> Iterator[str]:
     """Yield in what the second of two policies differs from the first."""
     yield from (f"no longer grants {permit}" for permit in before.permits if permit not in now.permits)
     yield from (f"now grants {permit}" for permit in now.permits if permit not in before.permits)
-    yield from (f"differs in {name}" for name in _different(before, now) if name != "permits")
+    for name in _different(before, now):
+        if name != "permits":
+            yield f"differs in {name}: {_shown(getattr(before, name))} then, {_shown(getattr(now, name))} now"
 
 
-def _written(permits: Iterable[Permit]) -> tuple[Permit, ...]:
-    return tuple(permit for permit in permits if not permit.rule.startswith(ALLOWED_THEN))
+def _shown(value: object) -> str:
+    if isinstance(value, Limit):
+        return ", ".join(f"{name}={bound}" for name, bound in value.items() if bound is not None) or "no limit"
+    if isinstance(value, tuple):
+        return ", ".join(f"{name}: {_shown(one)}" for name, one in value) or "nothing"
+    return str(value) or "nothing"

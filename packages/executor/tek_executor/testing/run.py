@@ -160,7 +160,7 @@ def carry_out(setting: Setting, weather: Weather, way: Way, lines: int | None = 
 
 
 def go_on(crashed: Ran, answers: Mapping[str, Answer]) -> Ran:
-    """Resume a run where it was cut off, in the world as it was left. ``answers`` say by task what became of
+    """Resume a run where it was cut off, in the world as it was left. ``answers`` say by position what became of
     what is in doubt.
 
     Raises ``ReplayMismatch`` where its agents do not come to where they stood.

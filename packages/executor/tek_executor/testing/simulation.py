@@ -16,7 +16,7 @@ from tek_executor.testing.faults import CALM, Fault, Faults, Weather
 from tek_executor.testing.invariants import Broken, check, prefix_holds
 from tek_executor.testing.remembered import Remembered
 from tek_executor.testing.run import Ran, Setting, Way, carry_out, go_on
-from tek_kernel import EffectError, LedgerInvalid
+from tek_kernel import LedgerInvalid
 
 _WORKERS: Final = (1, 2, 3, 8)
 _SHOWN: Final = 12
@@ -144,8 +144,6 @@ class Simulation:
         with self._blaming(f"{scenario}, resumed", crashed):
             try:
                 resumed = go_on(crashed, answers)
-            except EffectError:  # something was done, but nobody can make up its answer
-                resumed = go_on(crashed, dict.fromkeys(answers, "fail"))
             except LedgerInvalid as error:
                 raise Broken("7: a run goes on where it was cut off", str(error)) from error
         with self._blaming(f"{scenario}, resumed", resumed):
@@ -155,16 +153,16 @@ class Simulation:
 
 
 def _truth(ran: Ran) -> dict[str, Answer]:
-    """Return by task what is true of all that is in doubt, as somebody who has looked would say."""
-    settled = {outcome.position for outcome in ran.ledger.outcomes()}
+    """Return what is true of each request in doubt, as somebody who has looked would say."""
+    assert ran.end is not None
     done = {deed.key for deed in ran.weather.deeds}
-    were_done: dict[str, set[bool]] = {}
-    for intent in ran.ledger.intents():
-        if intent.position not in settled:
-            were_done.setdefault(intent.position.task, set()).add(intent.envelope.idempotence_key in done)
-    return {
-        task: "retry" if were == {False} else "done" if were == {True} else "fail" for task, were in were_done.items()
-    }
+    keys = {intent.position: intent.envelope.idempotence_key for intent in ran.ledger.intents()}
+    doubtful = [one for several in ran.end.in_doubt.values() for one in several]
+    truth: dict[str, Answer] = {}
+    for one in doubtful:
+        was_done: Answer = "done" if "done" in one.answers else "fail"
+        truth[str(one.position)] = was_done if keys[one.position] in done else "retry"
+    return truth
 
 
 def _require_same(first: Ran, again: Ran) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from typing import Final
@@ -29,19 +30,19 @@ from tek_runner.run_directory import WorkspaceLock, find_ledger
 from tek_runner.running import run_to_end
 from tek_runner.session import OFF, Session, agent_of, needs_sandbox
 from tek_runner.signing import signing_key
-from tek_runner.unchanged import ALLOWED_THEN, changes
+from tek_runner.unchanged import ALLOWED_THEN, Wanted, as_started, changes
 
 _WORDS: Final[dict[str, Answer]] = {"retry": "retry", "done": "done", "fail": "fail"}
 
 
 class _Answers(click.ParamType[tuple[str, Answer]]):
-    name = "[TASK=]retry|done|fail"
+    name = "[TASK=|POSITION=]retry|done|fail"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Answer]:
         task, _, word = str(value).rpartition("=")
         answer = _WORDS.get(word)
         if answer is None:
-            self.fail(f"{word!r} is no answer; write retry, done or fail, or TASK-001=retry", param, ctx)
+            self.fail(f"{word!r} is no answer; write retry, done or fail, or of one task TASK-001=retry", param, ctx)
         return task, answer
 
 
@@ -52,6 +53,7 @@ class _Answers(click.ParamType[tuple[str, Answer]]):
         tek-runner resume runs/20260131_101500Z
         tek-runner resume last --in-doubt=retry
         tek-runner resume last --in-doubt=TASK-003=done --in-doubt=retry
+        tek-runner resume last --in-doubt='TASK-003[1].0=done' --in-doubt='TASK-003[1].1=retry'
         """
     )
 )
@@ -62,7 +64,8 @@ class _Answers(click.ParamType[tuple[str, Answer]]):
     type=_Answers(),
     multiple=True,
     help="What to do about requests of which nobody knows whether they happened: do them again (retry), take them for "
-    "done, or for failed (fail). TASK=ANSWER answers for one task. Repeatable; the answers are recorded.",
+    "done, or for failed (fail). TASK=ANSWER answers for one task, POSITION=ANSWER for one request of it. Repeatable; "
+    "the answers are recorded.",
 )
 @click.option("--workers", type=click.IntRange(1, 256), default=4, show_default=True, help="Tasks under way at once.")
 @click.option(
@@ -97,7 +100,15 @@ def command(
     """
     mode = choose_mode(output, os.environ)
     options = Options(workers, fail_fast)
-    return go_on(find_ledger(run).parent, dict(in_doubt), options, sandbox, durability, as_json, mode)
+    return go_on(find_ledger(run).parent, _answers(in_doubt), options, sandbox, durability, as_json, mode)
+
+
+def _answers(said: Sequence[tuple[str, Answer]]) -> dict[str, Answer]:
+    answers: dict[str, Answer] = {}
+    for name, answer in said:
+        if answers.setdefault(name, answer) != answer:
+            raise click.UsageError(f"--in-doubt says both {answers[name]} and {answer} of {name or 'all'}; say one")
+    return answers
 
 
 def go_on(
@@ -108,8 +119,11 @@ def go_on(
     durability: str,
     as_json: bool,
     mode: Mode,
+    wanted: Wanted | None = None,
 ) -> int:
-    """Resume the run in ``directory`` and return the exit code."""
+    """Resume the run in ``directory`` and return the exit code. ``wanted`` is what somebody would run instead, if it
+    is not what the run was started as.
+    """
     with ExitStack() as held:
         opened: list[Sandbox] = []
         held.callback(_close, opened)
@@ -119,7 +133,7 @@ def go_on(
             )
         held.callback(left.file.close)
         held.callback(left.resumption.redrive.close)
-        return _resume(left, opened, options, sandbox, as_json, mode)
+        return _resume(left, opened, options, sandbox, as_json, mode, wanted)
 
 
 def _signer(left: Left, config: Config, sandbox: str, confined: Sandbox | None) -> SigningKey | None:
@@ -155,17 +169,25 @@ def _registry(checker: Checker, sandbox: str, opened: list[Sandbox]) -> Registry
     return make_registry(workspace, dict(os.environ), opened[0] if opened else None, trust)
 
 
-def _resume(left: Left, opened: list[Sandbox], options: Options, sandbox: str, as_json: bool, mode: Mode) -> int:
+def _resume(
+    left: Left,
+    opened: list[Sandbox],
+    options: Options,
+    sandbox: str,
+    as_json: bool,
+    mode: Mode,
+    wanted: Wanted | None,
+) -> int:
     if not left.workspace.is_dir():
         raise click.UsageError(f"the run's workspace {left.workspace} is not there")
     config = load_config(left.config, False)
-    found = changes(left, config)
+    found = list(changes(left, wanted or as_started(left, config)))
     if found:
         for line in found:
             click.echo(printable(line), err=True)
         click.echo("tek-runner: this is another run now; start it with tek-runner run", err=True)
         return Exit.USAGE
-    left.resumption.redrive.prepared()
+    left.resumption.check_answers()
     entry, checker = left.checker.plan_entry, left.checker
     confined = opened[0] if opened else None
     key = _signer(left, config, sandbox, confined)

@@ -36,6 +36,7 @@ from tek_runner.run_directory import RUNS, WorkspaceLock, make_run_directory, un
 from tek_runner.running import run_to_end
 from tek_runner.session import OFF, Session, agent_of, agents_of, needs_sandbox
 from tek_runner.signing import signing_key
+from tek_runner.unchanged import Wanted
 
 
 class _Budget(click.ParamType[Limit]):
@@ -162,7 +163,7 @@ def command(
     if go_on and (cut_off := unfinished(runs)) is not None:
         from tek_runner.commands.resume import go_on as resume
 
-        return resume(cut_off, {}, options, sandbox, durability, as_json, mode)
+        return resume(cut_off, {}, options, sandbox, durability, as_json, mode, Wanted(plan, policy))
     approvals: tuple[Approval, ...] = ()
     if can_ask() and not (yes or as_json or dry_run):
         asked = questions(plan, policy, (f"$WORKSPACE/{RUNS}/**",), config.trusted_keys, choose, options.selected)
@@ -189,6 +190,7 @@ def command(
         loaded.path,
         durability == "full",
         approvals,
+        budget,
         host,
     )
     words = [program(), "run", shown(loaded.path)]

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from tek_runner.history import RunHistory
+from tek_runner.recorded import BUDGET
 
 _ALLOWED = "--allow "
 _AS_STRONG = ("auto", "none", "root-idmap", "userns", "bwrap")
@@ -13,10 +14,7 @@ _AS_STRONG = ("auto", "none", "root-idmap", "userns", "bwrap")
 
 
 def run_again(history: RunHistory, task: str) -> str:
-    """Return the command; empty where the run's source is not on record.
-
-    A ``--budget`` is left out: on record it looks like a manifest's.
-    """
+    """Return the command; empty where the run's source is not on record."""
     source = history.observed("source")
     if not isinstance(source, str):
         return ""
@@ -27,6 +25,9 @@ def run_again(history: RunHistory, task: str) -> str:
     words += ["--config", config] if isinstance(config, str) and config != str(Path(home, "config")) else []
     rules = (permit.rule for permit in history.policy.permits if permit.rule.startswith(_ALLOWED))
     words += [word for rule in rules for word in ("--allow", rule.removeprefix(_ALLOWED))]
+    budget = history.observed(BUDGET)
+    limits = [f"{name}={bound}" for name, bound in budget.items()] if isinstance(budget, dict) else []
+    words += ["--budget", ",".join(limits)] if limits else []
     level = history.opened.level if history.opened is not None else "none"
     words += [] if level in _AS_STRONG else [f"--sandbox={level}"]
     words += ["--dry-run"] if history.entry is not None and history.entry.dry_run else []
