@@ -33,7 +33,6 @@ UNDER_READ_ONLY = (Bind("/ws", read=True, write=False), Bind("/ws/out", read=Tru
         ((UNDER_READ_ONLY[0], MASKED), {"landlock"}),
         ((WRITE_ONLY,), {"bwrap"}),
         ((SYSTEM, MASKED, Bind("/ws/secret/part", read=True, write=False)), {"bwrap", "landlock"}),
-        ((Bind("/", read=True, write=False),), {"bwrap", "landlock"}),
         ((TREE, Bind("/ws-evil", read=True, write=False)), set()),
     ],
 )

@@ -17,11 +17,10 @@ from tek_abi import TekError
 from tek_abi.pattern import SYSTEM, WORKSPACE, match_path, path_pattern, static_prefix
 from tek_abi.permit import show_path
 from tek_effects_proc.confinement import Confinement, Region
-from tek_effects_proc.marked import Marked, find_marked
+from tek_effects_proc.marked import UNSEEN, Marked, find_marked
 
 MAX_MATCHES = 1000
 _SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  # a command's own, in memory
-_UNSEEN = ("/proc", "/sys", "/dev")
 
 
 @attrs.define(str=False)
@@ -116,6 +115,13 @@ class Ground:
                     missing.append(region.path)
                 case ("link", link, text):
                     links[link] = text
+                case "directory" if region.is_tree and path == "/":
+                    for entry in os.scandir(path):
+                        if entry.is_symlink():
+                            links[entry.path] = os.readlink(entry.path)
+                        elif entry.path not in (*UNSEEN, *_SCRATCH):
+                            binds.setdefault(entry.path, bind(entry.path, entry.is_dir()))
+                            granted.add(entry.path)
                 case "directory" if region.is_tree:
                     binds[path] = bind(path, is_tree=True)
                     granted.add(path)
@@ -172,7 +178,7 @@ class Ground:
         return tuple(
             path
             for path in dict.fromkeys(wanted)
-            if not any(_within(path, bind.path) and bind.path != "/" for bind in binds)
+            if not any(_within(path, bind.path) for bind in binds)
             and not any(_within(bind.path, path) and not bind.read and not bind.masked for bind in binds)
         )
 
@@ -182,7 +188,7 @@ def _grants(ground: Ground, confinement: Confinement) -> list[tuple[Region, str]
     """Return the regions with their real paths, but for those of which a root has its own, with nothing of the host."""
     regions = dict.fromkeys((*confinement.reads, *confinement.writes))
     places = [(region, ground.real(region.path)) for region in regions]
-    return [(region, path) for region, path in places if not any(_within(path, unseen) for unseen in _UNSEEN)]
+    return [(region, path) for region, path in places if not any(_within(path, unseen) for unseen in UNSEEN)]
 
 
 def _needed(binds: list[Bind], pins: set[str]) -> Iterator[Bind]:

@@ -98,9 +98,6 @@ def unheld(level: str, layout: Layout, network: bool, bwrap: Bwrap | None = None
         return None
     if network:
         return "its task may reach hosts, which only root-idmap and userns hold a command to"
-    whole = next((bind for bind in layout.binds if bind.path == "/"), None)
-    if whole is not None:
-        return "its task may read all of /; grant the trees that it needs"
     for bind in layout.binds:
         problem = _landlock(bind, layout) if level == "landlock" else _mounts(bind, layout, bwrap)
         if problem is not None:

@@ -18,6 +18,9 @@ from tek_abi.glob import is_wild, match_name
 from tek_effects_proc.confinement import Confinement
 from tek_effects_proc.straight import first_link, opened, status_of
 
+UNSEEN = ("/proc", "/sys", "/dev")
+"""Of these a root has its own, with nothing of the host."""
+
 Identity = tuple[int, int]
 
 
@@ -138,6 +141,8 @@ def _walk(root: str, searches: list[_Search]) -> Iterator[tuple[str, _Search]]:
             with opened(directory, os.O_RDONLY) as fd, os.scandir(fd) as entries:
                 for entry in entries:
                     path = f"{directory.rstrip('/')}/{entry.name}"
+                    if path in UNSEEN:
+                        continue
                     matches, further = wanted.after(entry.name)
                     if entry.is_symlink():
                         matches = [*matches, *wanted.begun(entry.name)]

@@ -142,7 +142,10 @@ class Spawner:
                 elif fd != self._requests.fileno():
                     self._reap(fd)
                 else:
-                    message, fds, _, _ = socket.recv_fds(self._requests, 512, 4)
+                    try:
+                        message, fds, _, _ = socket.recv_fds(self._requests, 512, 4)
+                    except ConnectionError:
+                        return  # the runner was killed with something unread, unix(7)
                     if not message:
                         return
                     self._take(json.loads(message), fds)
@@ -263,5 +266,6 @@ def main(fd: int, level: str) -> None:
             seccomp.program(network=network, shared=shared)
         gc.disable()
         gc.freeze()
-        requests.send(b'{"ready":true}')
-        spawner.serve()
+        with suppress(ConnectionError):  # the runner was killed meanwhile
+            requests.send(b'{"ready":true}')
+            spawner.serve()
