@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import errno
+from typing import Final
 
 from tek_abi import Budget
 from tek_kernel.effect import EffectError
 
+IS_MISSING: Final = "is not there; make it first, or correct the name"
+HOLDER_IS_MISSING: Final = "cannot be made: the directory that is to hold it is not there; make that first"
+
 _MEANINGS = {
     "not-found": {
-        errno.ENOENT: "is not there; make it first, or correct the name",
+        errno.ENOENT: IS_MISSING,
         errno.ENXIO: "has nothing behind it",
     },
     "exists": {
@@ -50,8 +54,9 @@ _MEANINGS = {
 _BY_ERRNO = {number: (code, text) for code, texts in _MEANINGS.items() for number, text in texts.items()}
 
 
-def failure(error: OSError, path: str, usage: Budget) -> EffectError:
+def failure(error: OSError, path: str, usage: Budget, is_missing: str = IS_MISSING) -> EffectError:
     """Return the failure that an ``OSError`` is to an agent that asked for ``path``, after ``usage`` was spent."""
     number = error.errno or 0
     code, text = _BY_ERRNO.get(number, ("io", f"cannot be used: {error.strerror}"))
+    text = is_missing if number == errno.ENOENT else text
     return EffectError(code, f"{path}: {text}", usage, obs={"errno": errno.errorcode.get(number, str(number))})

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 from tek_abi import Access, Budget, Limit, Request, TekError, Value
 from tek_abi.vocabulary.fs import FileKind
 from tek_effects_fs.beneath import Claim, Place, Roots
-from tek_effects_fs.failure import failure
+from tek_effects_fs.failure import IS_MISSING, failure
 from tek_effects_fs.meter import Meter
 from tek_kernel.effect import Applied, Context, Cost, Effect, EffectError, SideEffect
 
@@ -28,6 +28,8 @@ class FileEffect(Effect[R]):
 
     family: ClassVar[str]
     again: ClassVar[SideEffect]
+    is_missing: ClassVar[str] = IS_MISSING
+    """What it means for the request that its path leads to nothing."""
 
     def __init__(self, roots: Roots) -> None:
         self._roots = roots
@@ -50,7 +52,7 @@ class FileEffect(Effect[R]):
         path = self._path(request)
         meter = Meter(context, path)
         meter.check()
-        with about(path, meter):
+        with about(path, meter, self.is_missing):
             return self._apply(request, context, meter)
 
     @abstractmethod
@@ -74,14 +76,14 @@ class FileEffect(Effect[R]):
 
 
 @contextmanager
-def about(path: str, meter: Meter) -> Iterator[None]:
+def about(path: str, meter: Meter, is_missing: str = IS_MISSING) -> Iterator[None]:
     """Turn an ``OSError`` into the ``EffectError`` that it is to an agent that asked for ``path``."""
     try:
         yield
     except TekError:
         raise  # EffectRefused is an OSError too
     except OSError as error:
-        raise failure(error, path, meter.usage) from error
+        raise failure(error, path, meter.usage, is_missing) from error
 
 
 def kind_of(status: int) -> FileKind:

@@ -11,6 +11,7 @@ from tek_abi import Access, Blob
 from tek_abi.vocabulary import fs
 from tek_effects_fs.atomic import replace, write_all
 from tek_effects_fs.beneath import Place, reopen
+from tek_effects_fs.failure import HOLDER_IS_MISSING
 from tek_effects_fs.file_effect import FileEffect, require_file
 from tek_effects_fs.meter import CHUNK, Meter
 from tek_kernel.effect import Applied, Context, EffectError, SideEffect
@@ -22,6 +23,7 @@ W = TypeVar("W", fs.Write, fs.Append)
 
 class _Writing(FileEffect[W]):
     family: ClassVar[str] = "fs.write"
+    is_missing: ClassVar[str] = HOLDER_IS_MISSING
 
     def _size(self, request: W) -> int:
         return request.data.size
