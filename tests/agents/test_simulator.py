@@ -230,6 +230,17 @@ def test_what_a_test_wants_to_hold_always_is_checked_after_every_run_and_crash()
     assert "--tek-seed=1" in str(caught.value)
 
 
+def test_an_agent_that_breaks_where_nothing_hinders_it_does_not_pass() -> None:
+    class Breaking:
+        async def run(self, assignment: Assignment) -> TaskReport:
+            raise KeyError("never there")
+
+    said = failure(Breaking())
+
+    assert "an agent reports what it cannot do" in said
+    assert "it raised KeyError: 'never there'" in said
+
+
 def test_a_failure_shows_the_way_to_it_the_seed_and_the_command() -> None:
     lines = failure(Repeating(), task(retries=1), seed=77).splitlines()
 

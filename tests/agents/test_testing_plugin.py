@@ -55,6 +55,19 @@ def pytest_in(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=60)
 
 
+def test_a_plain_assertion_about_a_run_prints_them_too(project: Path) -> None:
+    (project / "test_plain.py").write_text(
+        "from tek_agents import TaskReport\n"
+        "class Fine:\n"
+        "    async def run(self, assignment):\n"
+        "        return TaskReport('ok')\n"
+        "def test_plain(tek_world):\n"
+        "    assert tek_world.run(Fine()).status == 'failed'\n"
+    )
+    done = pytest_in(project, "test_plain.py")
+    assert re.search(r"seed \d+; see it again: pytest test_plain.py::test_plain --tek-seed=\d+", done.stdout)
+
+
 def test_a_failure_prints_the_seed_of_the_session_and_a_command_that_shows_it_again(project: Path) -> None:
     first = pytest_in(project, "-n", "2")
     assert (first.returncode, "1 failed, 5 passed" in first.stdout) == (1, True), first.stdout + first.stderr

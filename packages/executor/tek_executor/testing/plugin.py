@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shlex
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,6 +33,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: pytest.Item) -> None:
     """Hand the seed to a worker of pytest-xdist."""
     node.workerinput["tek_seed"] = node.config.stash[_SEED]  # type: ignore[attr-defined]  # a node of pytest-xdist
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say of a failure in which world it was seen, and how to see it again."""
+    report = yield
+    world = getattr(item, "funcargs", {}).get("tek_world")
+    if report.failed and world is not None:
+        report.sections.append(("tek_world", f"seed {world.seed}; see it again: {world.again}"))
+    return report
 
 
 @pytest.fixture

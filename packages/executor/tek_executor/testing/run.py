@@ -14,6 +14,7 @@ from tek_abi import (
     DIMENSIONS,
     Budget,
     Decision,
+    Drive,
     ExecutionPlan,
     PlanEntry,
     Policy,
@@ -24,7 +25,9 @@ from tek_abi import (
     RunResumed,
     RunSummary,
     Task,
+    TaskReport,
     TaskStatus,
+    TekError,
 )
 from tek_agents import Agent
 from tek_agents.registry import AgentRegistry, LoadedAgent
@@ -99,6 +102,8 @@ class Ran:
     replay_hash: str = ""
     ambient: list[Ambient] = attrs.field(factory=list)
     imbalances: list[str] = attrs.field(factory=list)
+    broke: list[str] = attrs.field(factory=list)
+    """What agents raised that was no answer of an effect."""
 
     @property
     def statuses(self) -> dict[str, TaskStatus]:
@@ -215,8 +220,9 @@ class Way:
         broker = Broker(decider, ledger, ran.ledger.codec, setting.kept.blobs, setting.environ.get)
         options = Options(workers=self.workers, backoff=1)
         self._scheduler = scheduler = Scheduler(
-            setting.plan, scopes, broker, ledger, setting.host(), replay_hash, agent_of, options, Watcher()
-        )
+            setting.plan, scopes, broker, ledger, _Noting(setting.agents, ran.broke), replay_hash, agent_of, options,
+            Watcher(),
+        )  # fmt: skip
         with watched() if self.watching else nullcontext(ran.ambient) as ran.ambient:
             if left is not None:
                 scheduler.adopt(left)
@@ -244,6 +250,21 @@ class _Given(AgentRegistry):
         if name not in self._agents:
             return super().load(name)
         return LoadedAgent(name, self._agents[name], "simulated", "0")
+
+
+class _Noting(Host):
+    """A host that notes what agents raise of their own."""
+
+    def __init__(self, agents: Mapping[str, Agent], broke: list[str]) -> None:
+        super().__init__(_Given(agents))
+        self._broke = broke
+
+    def conclude(self, drive: Drive) -> tuple[TaskStatus, TaskReport]:
+        """Judge an attempt that has ended."""
+        status, report = super().conclude(drive)
+        if drive.error is not None and not isinstance(drive.error, TekError):
+            self._broke.append(report.message)
+        return status, report
 
 
 class _Books(Scopes):

@@ -70,6 +70,8 @@ class Simulation:
     def run(self) -> Simulated:
         """Run all of it. Raises ``SimulationFailed`` at the first rule that is broken."""
         calm = self._checked("no fault", CALM)
+        with self._blaming("no fault", calm):
+            _nothing_broke(calm)
         self._same_hash(calm, "no fault")
         for scenario, faults in self._single_faults(calm):
             ran = self._checked(scenario, faults)
@@ -163,6 +165,12 @@ def _truth(ran: Ran) -> dict[str, Answer]:
         was_done: Answer = "done" if "done" in one.answers else "fail"
         truth[str(one.position)] = was_done if keys[one.position] in done else "retry"
     return truth
+
+
+def _nothing_broke(calm: Ran) -> None:
+    """An agent that nothing hinders comes to an end of its own: a report, or the error of an effect."""
+    for raised in calm.broke:
+        raise Broken("an agent reports what it cannot do", f"it raised {raised}; return a TaskReport that says so")
 
 
 def _require_same(first: Ran, again: Ran) -> None:
