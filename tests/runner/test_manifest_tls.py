@@ -82,6 +82,16 @@ class TestWhereTheKeyLies:
         (directory / "inner").mkdir()
         check_key_is_apart(trust, (), directory / "inner")
 
+    def test_behind_a_link_that_tasks_could_replace_it_is_refused(self, directory: Path) -> None:
+        work = directory / "work"
+        work.mkdir()
+        for link, target in ((work / "key.pem", directory / PAIR["client_key"]), (work / "keys", directory)):
+            link.symlink_to(target)
+            path = link if link.name == "key.pem" else link / PAIR["client_key"]
+            trust = read_trust({**PAIR, "client_key": str(path)}, directory)
+            with pytest.raises(ManifestError, match=f"{link} lies in the workspace"):
+                check_key_is_apart(trust, (), work)
+
     def test_where_a_permit_leads_it_is_refused(self, directory: Path) -> None:
         trust = read_trust(PAIR, directory)
         with pytest.raises(ManifestError, match="can be reached by tasks") as caught:

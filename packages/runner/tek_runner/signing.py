@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,9 @@ from tek_runner.inputs import open_input
 from tek_runner.manifest_error import ManifestError
 
 _MAX_KEY: Final = 4096
+_MAX_LINKS: Final = 40
+"""As path_resolution(7) has it."""
+
 _HELP: Final = "keep it outside, where no permit leads, such as /etc/tek/ledger.key"
 
 
@@ -70,7 +73,7 @@ def check_is_apart(
     Raises ``ManifestError`` at ``where``. Subjects, exclusions and expiries are not looked at: whoever sees a key once
     has it.
     """
-    reached = _reached(key.resolve(), permits, workspace.resolve())
+    reached = _reached(key, permits, workspace.resolve())
     if reached is not None:
         raise ManifestError(where, reached, help_)
 
@@ -86,21 +89,42 @@ def signing_key(key: Path | None, policy: Policy, workspace: Path, confined: boo
     if not confined:
         help_ = "run without checkpoint_key, and sign the ledger elsewhere with tek-runner checkpoint"
         raise KeyInvalid("signing key", f"{key} can be read by every command under --sandbox=off; {help_}")
-    reached = _reached(key.resolve(), policy.permits, workspace.resolve())
+    reached = _reached(key, policy.permits, workspace.resolve())
     if reached is not None:
         raise KeyInvalid("signing key", f"{reached}; {_HELP}")
     return read_signing_key(key)
 
 
 def _reached(key: Path, permits: Sequence[Permit], workspace: Path) -> str | None:
-    """Say how a task may reach a key, if one may."""
-    if key.is_relative_to(workspace):
-        return f"{key} lies in the workspace of tasks"
-    for permit in permits:
-        files = all(action.startswith(("fs", "*")) for action in permit.action)
-        if files and all(_leads_to(key, pattern, workspace) for pattern in permit.resource):
-            return f"{key} can be reached by tasks: {permit.rule or permit} leads there"
+    """Say how a task may reach a key, or put another in its place by a symbolic link on its way, if one may."""
+    for place in _on_the_way(key):
+        if place.is_relative_to(workspace):
+            return f"{place} lies in the workspace of tasks"
+        needed = "fs.write" if place.is_symlink() else "fs"
+        for permit in permits:
+            files = all(action.startswith((needed, "*")) for action in permit.action)
+            if files and all(_leads_to(place, pattern, workspace) for pattern in permit.resource):
+                return f"{place} can be reached by tasks: {permit.rule or permit} leads there"
     return None
+
+
+def _on_the_way(path: Path) -> Iterator[Path]:
+    """Yield each symbolic link by which a name leads to its file, and then that. Raises ``KeyInvalid`` for too many."""
+    pending, place, links = [*reversed(path.absolute().parts[1:])], Path("/"), 0
+    while pending:
+        part = pending.pop()
+        below = place.parent if part == ".." else place / part
+        if not below.is_symlink():
+            place = below
+            continue
+        yield below
+        links += 1
+        if links > _MAX_LINKS:
+            raise KeyInvalid("signing key", f"{path} stands behind too many symbolic links")
+        target = Path(os.readlink(below))
+        place = Path("/") if target.is_absolute() else place
+        pending += reversed(target.parts[1:] if target.is_absolute() else target.parts)
+    yield place
 
 
 def _leads_to(key: Path, pattern: str, workspace: Path) -> bool:

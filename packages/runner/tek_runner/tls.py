@@ -59,7 +59,7 @@ def _try(trust: Trust, where: str) -> None:
 def _file(text: Any, where: str, directory: Path) -> str:
     if not isinstance(text, str) or not text or "\0" in text:
         raise ManifestError(where, "is not the name of a file", _HELP)
-    path = (directory / text).resolve()
+    path = (directory / text).absolute()
     if not path.is_file() or not os.access(path, os.R_OK):
         raise ManifestError(where, f"{path} is not a file that can be read", _HELP)
     return str(path)
