@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -338,6 +339,21 @@ class TestRefusals:
         os.mkfifo(ledger)
         answer = tek("resume", ledger.parent, cwd=paused)
         assert (answer.code, f"{ledger}: is no regular file" in answer.err) == (2, True), answer
+
+    def test_a_copy_is_not_resumed_beside_the_original(self, paused: Path, tmp_path: Path) -> None:
+        (original,) = paused.glob("runs/*Z*")
+        copy = tmp_path / "copy"
+        shutil.copytree(original, copy)
+
+        beside = tek("resume", copy, "--in-doubt=done", cwd=paused)
+        assert (beside.code, f"is a copy of {original}" in beside.err) == (2, True), beside.err
+
+        shutil.rmtree(original)
+        assert tek("resume", copy, "--in-doubt=done", cwd=paused).code == 0
+
+    def test_a_run_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+        answer = tek("resume", "nope", cwd=tmp_path)
+        assert (answer.code, "nope: there is no such run" in answer.err) == (2, True), answer.err
 
     def test_a_finished_run_is_not_resumed(self, paused: Path) -> None:
         assert tek("resume", "last", "--in-doubt=done", cwd=paused).code == 0

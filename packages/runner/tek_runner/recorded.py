@@ -14,6 +14,9 @@ from tek_runner.effects import make_registry
 NO_CONFIG: Final = "config_missing"
 """What ``run.opened`` observes instead of ``config`` where no configuration stood: where it was looked for."""
 
+DIRECTORY: Final = "directory"
+"""What ``run.opened`` observes of where the run's directory stood."""
+
 BUDGET: Final = "budget"
 """What ``run.opened`` observes of a ``--budget``."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -25,8 +26,8 @@ from tek_kernel import (
     keep_cut,
     read_lines,
 )
-from tek_runner.inputs import UnreadableInput
-from tek_runner.recorded import NO_CONFIG, of_machine, recorded_keys
+from tek_runner.inputs import UnreadableInput, open_input
+from tek_runner.recorded import DIRECTORY, NO_CONFIG, of_machine, recorded_keys
 from tek_runner.run_directory import BLOBS, LEDGER, LOGS
 
 
@@ -75,6 +76,19 @@ class Left:
         """Where the configuration stood, or was looked for."""
         text = of_machine(self.checker, "config") or of_machine(self.checker, NO_CONFIG)
         return Path(text) if text else None
+
+    def check_is_no_copy(self) -> None:
+        """Raise ``NothingToResume`` where the run stands where it began as well: both could go on."""
+        recorded = of_machine(self.checker, DIRECTORY)
+        if recorded is None or Path(recorded) == self.directory:
+            return
+        begun = self.entries[0][0]
+        first: Entry | None = None
+        with suppress(OSError, TekError), open_input(Path(recorded, LEDGER), "ledger") as file:
+            first = next(line.entry for line in read_lines(file, self.resumption.codec))
+        if first == begun:
+            problem = f"is a copy of {recorded}, which could go on as well; resume that one, or move it away first"
+            raise NothingToResume(str(self.directory), problem)
 
     def cut(self) -> tuple[int, str] | None:
         """Cut what is torn, after keeping it; return its length and digest. All that is left is then durable.

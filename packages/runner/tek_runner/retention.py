@@ -46,7 +46,7 @@ class Run:
 class Rule:
     """What is kept: the newest ``last`` runs, and those younger than ``days``; ``None`` keeps nothing by itself.
 
-    Runs that are not closed are kept too, unless ``unfinished`` is set; those in use always.
+    Runs that are not closed are kept besides and do not count, unless ``unfinished`` is set; those in use always.
     """
 
     last: int | None = None
@@ -56,11 +56,12 @@ class Rule:
     def removes(self, runs: Iterable[Run], now: datetime) -> Iterator[Run]:
         """Yield the runs that may go, the oldest first."""
         ordered = sorted(runs, key=lambda run: (run.started, run.number))
-        newest = set(ordered[max(0, len(ordered) - self.last) :] if self.last is not None else ())
+        ended = [run for run in ordered if run.state == "closed" or (self.unfinished and run.state == "unfinished")]
+        kept = set(ended[max(0, len(ended) - self.last) :] if self.last is not None else ())
+        may_go = set(ended) - kept
         for run in ordered:
             young = self.days is not None and now - run.started < timedelta(days=self.days)
-            finished = run.state == "closed" or (self.unfinished and run.state == "unfinished")
-            if run.state == "half removed" or (finished and run not in newest and not young):
+            if run.state == "half removed" or (run in may_go and not young):
                 yield run
 
 

@@ -62,7 +62,7 @@ from tek_runner.effects import make_registry
 from tek_runner.progress import OUTPUT_LINES, Progress
 from tek_runner.projection import Projection
 from tek_runner.proving import KEY_ON_RECORD, write_checkpoint
-from tek_runner.recorded import BUDGET, NO_CONFIG
+from tek_runner.recorded import BUDGET, DIRECTORY, NO_CONFIG
 from tek_runner.resuming import Left
 from tek_runner.run_directory import BLOBS, LEDGER, RUNS
 
@@ -314,6 +314,7 @@ def _opening(
     session: Session, run_id: str, digests: tuple[str, str], codec: Codec, agents: tuple[tuple[str, str, str], ...]
 ) -> Iterator[Entry]:
     obs: dict[str, Value] = {"workspace": str(session.workspace), "workers": session.options.workers}
+    obs[DIRECTORY] = str(session.directory)
     if not session.durable:
         obs["durability"] = "process"
     found = session.config.directory is not None

@@ -26,7 +26,7 @@ from tek_runner.retention import Rule, Run, RunsDirectory
     )
 )
 @click.argument("runs", type=click.Path(path_type=Path), default=Path("runs"), metavar="[RUNS_DIR]")
-@click.option("--keep-last", type=click.IntRange(min=0), metavar="N", help="Keep the newest N runs.")
+@click.option("--keep-last", type=click.IntRange(min=0), metavar="N", help="Keep the newest N finished runs.")
 @click.option("--keep-days", type=click.IntRange(0, 36_500), metavar="D", help="Keep runs of the last D days.")
 @click.option("--unfinished", is_flag=True, help="Also remove runs that were cut off or paused and could be resumed.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")

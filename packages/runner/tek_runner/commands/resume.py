@@ -21,6 +21,7 @@ from tek_runner.console import printable
 from tek_runner.effects import make_registry
 from tek_runner.examples import examples
 from tek_runner.exits import Exit
+from tek_runner.inputs import UnreadableInput
 from tek_runner.prepare import program, shown
 from tek_runner.progress import MODES, Mode, choose_mode
 from tek_runner.proving import KEY_ON_RECORD
@@ -98,6 +99,8 @@ def command(
     policy that has changed since is refused, with what has changed.
 
     """
+    if run != "last" and not os.path.lexists(run):
+        raise UnreadableInput(run, "there is no such run; name its directory, its ledger, or last")
     mode = choose_mode(output, os.environ)
     options = Options(workers, fail_fast)
     return go_on(find_ledger(run).parent, _answers(in_doubt), options, sandbox, durability, as_json, mode)
@@ -187,6 +190,7 @@ def _resume(
             click.echo(printable(line), err=True)
         click.echo("tek-runner: this is another run now; start it with tek-runner run", err=True)
         return Exit.USAGE
+    left.check_is_no_copy()
     left.resumption.check_answers()
     entry, checker = left.checker.plan_entry, left.checker
     confined = opened[0] if opened else None
