@@ -40,7 +40,7 @@ def calls(text: str) -> Iterator[list[str]]:
 def understood(words: list[str]) -> None:
     """Parse a call as tek-runner would, without making it. Raises ``click.UsageError``."""
     command: click.Command = cli
-    context = click.Context(cli, info_name="tek-runner")
+    context = click.Context(cli, info_name="tek-runner", **cli.context_settings)
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         _, found, words = command.resolve_command(context, words)
         assert found is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from difflib import unified_diff
 
 import pytest
 
@@ -16,7 +17,11 @@ from tools.reference.files import ROOT, generated, stale
 
 
 def test_every_generated_file_is_what_the_code_says() -> None:
-    assert stale() == [], "say make reference"
+    for name in stale():
+        written = (ROOT / name).read_text().splitlines() if (ROOT / name).exists() else []
+        pytest.fail(
+            "say make reference\n" + "\n".join(unified_diff(written, generated()[name].splitlines(), name, n=0))
+        )
 
 
 def test_no_file_stands_among_them_that_nothing_generates() -> None:
