@@ -19,7 +19,8 @@ from tools.reference.files import ROOT, generated, stale
 def test_every_generated_file_is_what_the_code_says() -> None:
     for name in stale():
         written = (ROOT / name).read_text().splitlines() if (ROOT / name).exists() else []
-        pytest.fail(
+        differing = unified_diff(written, generated()[name].splitlines(), name, n=0)
+        pytest.fail("say make reference\n" + "\n".join(differing))
             "say make reference\n" + "\n".join(unified_diff(written, generated()[name].splitlines(), name, n=0))
         )
 
