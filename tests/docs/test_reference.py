@@ -21,8 +21,6 @@ def test_every_generated_file_is_what_the_code_says() -> None:
         written = (ROOT / name).read_text().splitlines() if (ROOT / name).exists() else []
         differing = unified_diff(written, generated()[name].splitlines(), name, n=0)
         pytest.fail("say make reference\n" + "\n".join(differing))
-            "say make reference\n" + "\n".join(unified_diff(written, generated()[name].splitlines(), name, n=0))
-        )
 
 
 def test_no_file_stands_among_them_that_nothing_generates() -> None:
