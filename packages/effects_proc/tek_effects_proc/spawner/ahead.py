@@ -10,8 +10,7 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from tek_effects_proc.spawner import system
-from tek_effects_proc.spawner.files import identity_of, read_all
+from tek_effects_proc.spawner.files import read_all
 
 _MOUNTS = "/proc/self/mountinfo"
 
@@ -46,8 +45,5 @@ def still_stands(built: Account) -> bool:
 
 
 def _is_there(origin: Origin) -> bool:
-    fd = system.open_path(origin.path)
-    try:
-        return identity_of(fd) == origin.identity
-    finally:
-        os.close(fd)
+    status = os.stat(origin.path)  # by whatever symlinks: it is the same file or directory, or it is not
+    return (status.st_dev, status.st_ino) == origin.identity

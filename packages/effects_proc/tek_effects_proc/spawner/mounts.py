@@ -243,13 +243,16 @@ def _mapped(fd: int, attributes: int, userns: int) -> int:
 
 def mount_points(mountinfo: bytes) -> list[str]:
     """Return where file systems that hold files are mounted, in the order of their depth (proc_pid_mountinfo(5))."""
-    found: list[str] = []
+    found = (point for point, kind in _mounted(mountinfo) if kind not in _PSEUDO)
+    return sorted(dict.fromkeys(found), key=lambda point: point.count("/"))
+
+
+def _mounted(mountinfo: bytes) -> Iterator[tuple[str, str]]:
+    """Yield where something is mounted, and the type of its file system, in the order of mounting."""
     for line in mountinfo.splitlines():
         fields, _, rest = line.partition(b" - ")
-        if rest.partition(b" ")[0].decode() not in _PSEUDO:
-            point = _OCTAL.sub(lambda match: bytes([int(match[1], 8)]), fields.split(b" ")[4])
-            found.append(os.fsdecode(point))
-    return sorted(dict.fromkeys(found), key=lambda point: point.count("/"))
+        point = _OCTAL.sub(lambda match: bytes([int(match[1], 8)]), fields.split(b" ")[4])
+        yield os.fsdecode(point), rest.partition(b" ")[0].decode()
 
 
 def cover_devices() -> None:
@@ -258,6 +261,7 @@ def cover_devices() -> None:
     Nothing of it can be changed: its directory is read-only, and its devices forget.
     """
     trees = [(name, system.open_tree(system.open_path(f"/dev/{name}"), recursive=False)) for name in DEVICES]
+    _leave_out_pseudo()
     base = system.new_filesystem("tmpfs", _SAFE | system.MOUNT_ATTR_NOEXEC, mode="0755", size="64k")
     system.move_mount(base, system.open_path("/dev"))
     plan = _Tree(base)
@@ -268,6 +272,18 @@ def cover_devices() -> None:
         plan.link(name, text)
     plan.point(os.path.basename(_SHM), is_dir=True)
     system.mount_setattr(base, _SAFE | system.MOUNT_ATTR_NOEXEC | system.MOUNT_ATTR_RDONLY, recursive=False)
+
+
+def _leave_out_pseudo() -> None:
+    """Take away what every root has of its own or not at all: each begins as a copy of all that is mounted here.
+
+    In a namespace of an ordinary user mounts cannot be taken apart, and all stay.
+    """
+    with open("/proc/self/mountinfo", "rb") as file:
+        points = [point for point, kind in _mounted(file.read()) if kind in _PSEUDO and point != "/proc"]
+    for point in points:
+        with suppress(OSError):
+            system.unmount(point)
 
 
 def _scratch(tree: _Tree, root: Root, uid: int, gid: int, rules: Ruleset) -> None:
