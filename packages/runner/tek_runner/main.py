@@ -23,6 +23,8 @@ _COMMANDS = {
     "run": "Run a plan in parallel, under permits and budgets.",
     "resume": "Go on with a run that was interrupted or cut off.",
     "replay": "Drive a recorded run again, touching nothing, and verify it.",
+    "show": "Tell what happened in a recorded run, or in one of its tasks.",
+    "logs": "Print what the commands of a run wrote.",
     "report": "Write what happened in a run as one page, a trace or spans.",
     "diff": "Compare two recorded runs, task by task.",
     "permits": "List or revoke what the policy grants, or find the smallest that a run needed.",

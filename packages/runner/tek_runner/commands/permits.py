@@ -112,7 +112,7 @@ def revoke_command(rule: str, task: str | None, config_dir: Path, as_json: bool)
     epilog=examples(
         """
         tek-runner permits infer last
-        tek-runner permits infer last --out config/manifest.json
+        tek-runner permits infer last --out inferred.json
         tek-runner permits infer runs/20260131_101500Z --json
         """
     ),

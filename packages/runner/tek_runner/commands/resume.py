@@ -54,7 +54,7 @@ class _Answers(click.ParamType[tuple[str, Answer]]):
         tek-runner resume runs/20260131_101500Z
         tek-runner resume last --in-doubt=retry
         tek-runner resume last --in-doubt=TASK-003=done --in-doubt=retry
-        tek-runner resume last --in-doubt='TASK-003[1].0=done' --in-doubt='TASK-003[1].1=retry'
+        tek-runner resume last --in-doubt='TASK-003[1].0=done' --in-doubt=retry
         """
     )
 )
