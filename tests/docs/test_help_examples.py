@@ -21,6 +21,7 @@ from tools.reference.cli import commands
 EXAMPLES = sorted({re.split(r"\s{3,}", example)[0] for command in commands() for example in command.examples})
 
 ENDS_WITH = {
+    "tek-runner fmt sot.md --check --diff": 1,
     "tek-runner resume last": 6,
     "tek-runner resume runs/20260131_101500Z": 6,
 }
@@ -80,6 +81,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tek(work, "prove", "last", "--line", "12", "--out", "line-12.tlog-proof")
     (last,) = [path for path in (work / "runs").iterdir() if path.name != Path(NAMED).name]
     shutil.copy(last / "ledger.jsonl", work)
+    (work / "plans").mkdir()
+    shutil.copy(work / "sot.md", work / "plans")
     for name in ("before", "after", "work/runs/20260101_000000Z"):
         shutil.copytree(last, work / name)
     return base

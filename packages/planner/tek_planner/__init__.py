@@ -8,6 +8,7 @@ from tek_planner.codes import Explanation, explanations
 from tek_planner.hooks import Hooks, attach_hooks, read_hooks
 from tek_planner.plan_json import plan_from_json, plan_to_json
 from tek_planner.planner import Planned, plan_bytes, plan_text
+from tek_planner.tidy import is_same_plan, tidy
 
 __all__ = [
     "Explanation",
@@ -15,9 +16,11 @@ __all__ = [
     "Planned",
     "attach_hooks",
     "explanations",
+    "is_same_plan",
     "plan_bytes",
     "plan_from_json",
     "plan_text",
     "plan_to_json",
     "read_hooks",
+    "tidy",
 ]

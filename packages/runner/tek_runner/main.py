@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _COMMANDS = {
     "plan": "Read a source of truth and show or write its plan.",
     "check": "Find what is wrong with a plan and its configuration.",
+    "fmt": "Tidy a plan without changing it.",
     "explain": "Say what a diagnostic's code means.",
     "run": "Run a plan in parallel, under permits and budgets.",
     "resume": "Go on with a run that was interrupted or cut off.",
