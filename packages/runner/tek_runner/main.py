@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 _COMMANDS = {
+    "init": "Write a first plan, proposed from what is there.",
     "plan": "Read a source of truth and show or write its plan.",
     "check": "Find what is wrong with a plan and its configuration.",
     "fmt": "Tidy a plan without changing it.",
