@@ -398,9 +398,9 @@ class Bench:
         self.scheduler = Scheduler(
             self.plan, scopes, broker, ledger, self._host(), replay_hash, self._agent_of, self.options, watcher
         )
-        self.scheduler.adopt(
-            Resumption(driver, checker, codec, {**({"": answer} if answer else {}), **(by_task or {})})
-        )
+        left = Resumption(driver, checker, codec, {**({"": answer} if answer else {}), **(by_task or {})})
+        left.check_answers()
+        self.scheduler.adopt(left)
         end = self.scheduler.run()
         counts = RunSummary.count(end.statuses.values())
         reason = "interrupted" if end.interrupted else "in doubt" if end.in_doubt else ""

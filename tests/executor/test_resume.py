@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from tek_abi import ExecutionPlan
 from tek_executor import Options
-from tek_executor.resume import Answer
-from tek_kernel import LedgerInvalid, StorageFailed, find_tail
-from tests.executor.bench import Bench, Ran, plan, task
+from tek_executor.resume import Answer, AnswerRefused
+from tek_kernel import EffectError, LedgerInvalid, StorageFailed, find_tail
+from tests.executor.bench import ActEffect, Bench, Ran, plan, task
 from tests.executor.cuts import Crash, PowerCut, World, acts_on_record
 from tests.executor.scripted_plans import Script, body
 from tests.size import examples
@@ -128,6 +128,25 @@ def test_each_answer_is_recorded_and_followed(answer: Any, count: int, status: s
     assert world.done["b"] == count
     decisions = [line for line in map(json.loads, ran.ledger.splitlines()) if line["kind"] == "decision"]
     assert [(line["subject"], line["value"]) for line in decisions] == [("in-doubt", answer)]
+
+
+def test_an_outcome_that_nobody_can_make_up_is_not_taken_for_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    def presumed(self: object, request: object) -> str:
+        raise EffectError("unsupported", "its answer cannot be known")
+
+    world = World()
+    scripts: dict[str, Script] = {"TASK-001": ["act", "b"]}
+    todo = plan(task(1))
+    data = _crashed(world, 4, todo=todo, scripts=scripts)
+    monkeypatch.setattr(ActEffect, "presumed", presumed)
+
+    (doubtful,) = _bench(world, todo, scripts).resume(data).end.in_doubt["TASK-001"]
+    assert doubtful.answers == ("retry", "fail")
+    for name in ("", "TASK-001", "TASK-001[1].0"):
+        with pytest.raises(AnswerRefused, match=r"TASK-001\[1\]\.0: .* say retry or fail of it"):
+            _bench(world, todo, scripts).resume(data, by_task={name: "done"})
+    with pytest.raises(AnswerRefused, match=r"TASK-002: nothing of this name is in doubt; in doubt is TASK-001\[1\]"):
+        _bench(world, todo, scripts).resume(data, by_task={"TASK-002": "retry"})
 
 
 def test_a_task_that_may_be_repeated_is_not_in_doubt() -> None:
