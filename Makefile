@@ -33,12 +33,8 @@ check: .venv/dev.stamp ## lint, format, types, and the arrows between the packag
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-bench: .venv/dev.stamp ## run every comparison in benchmarks/
-	@for benchmark in benchmarks/*.py; do
-		[ -e "$$benchmark" ] || { echo 'benchmarks/ holds none yet'; break; }
-		echo "== $$benchmark"
-		.venv/bin/python "$$benchmark" $(ARGS)
-	done
+bench: .venv/dev.stamp ## run every comparison in benchmarks/ and write benchmarks/RESULTS.md (ARGS=--quick: the small ones)
+	@.venv/bin/python -m benchmarks $(ARGS)
 
 docs: .venv/docs.stamp reference ## build the site of docs/ into site/
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet $(ARGS)

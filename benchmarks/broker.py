@@ -1,111 +1,35 @@
 """What the broker costs: permit check, reservation, intent, outcome and settlement of an effect in memory.
 
 Beside it a bare loop that does the same work on plain dictionaries: two lines an effect, encoded, hashed and chained.
-Then the cost of a check against policies of 10 to 100,000 permits.
+Then whole runs of such effects on one worker and on four, and the cost of a check against 10 to 100,000 permits.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import itertools
-import statistics
+import math
 import time
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 import orjson
 
-from tek_abi import (
-    Access,
-    Bound,
-    Budget,
-    Codec,
-    ExecutionPlan,
-    Limit,
-    MemoryBlobs,
-    Permit,
-    Policy,
-    Position,
-    Queue,
-    Request,
-    Task,
-)
-from tek_kernel import (
-    Admitted,
-    Applied,
-    Authority,
-    Broker,
-    Cancel,
-    Context,
-    Cost,
-    Decider,
-    DirectSink,
-    Effect,
-    Ledger,
-    Registry,
-    Scopes,
-    SideEffect,
-    utc_now,
-)
+from benchmarks.harness import Comparison, Figure, Goal, Options, command, interleave
+from benchmarks.memory import POLICY, Memory, Put, PutEffect, carry_out
+from tek_abi import Access, Bound, Codec, ExecutionPlan, MemoryBlobs, Permit, Policy, Position, Queue, Task
+from tek_kernel import Admitted, Authority, Broker, Cancel, Decider, DirectSink, Ledger, Registry, Scopes, utc_now
 
 _TASK = Task("TASK-001", "A task", "execution")
 _QUEUE = Queue("Queue A — Work", (_TASK,))
 _PLAN = ExecutionPlan((_QUEUE,))
 
 
-@attrs.frozen
-class Put(Request[int]):
-    """A side effect in memory."""
-
-    effect: ClassVar[str] = "memory.put"
-    output: ClassVar[Any] = int
-    key: str
-    size: int
-
-
-class PutEffect(Effect[Put]):
-    """Writes a number under a key."""
-
-    request: ClassVar[type[Any]] = Put
-
-    def __init__(self) -> None:
-        self.store: dict[str, int] = {}
-
-    def side_effect(self, request: Put) -> SideEffect:
-        return SideEffect.IDEMPOTENT
-
-    def accesses(self, request: Put) -> tuple[Access, ...]:
-        return (Access("memory.put", "memory.put", request.key),)
-
-    def cost(self, request: Put) -> Cost:
-        return Cost(Budget(io=request.size), Limit(1000, 0, request.size))
-
-    def apply(self, request: Put, context: Context) -> Applied:
-        self.store[request.key] = request.size
-        return Applied(request.size, Budget(io=request.size))
-
-
-class Memory:
-    """A ledger's storage that keeps lines."""
-
-    def __init__(self) -> None:
-        self.lines: list[bytes] = []
-
-    def write(self, data: bytes) -> None:
-        self.lines.append(data)
-
-    def sync(self) -> None:
-        pass
-
-
 def broker(count: int) -> float:
     """Return effects a second through the real broker, on one thread."""
     codec, blobs = Codec(MemoryBlobs()), MemoryBlobs()
-    policy = attrs.evolve(Policy(), permits=(Permit(("memory.*",), ("*",), rule="bench"),))
     ledger = Ledger(DirectSink(Memory()), utc_now, codec)
-    scopes = Scopes(_PLAN, policy, Authority(policy))
+    scopes = Scopes(_PLAN, POLICY, Authority(POLICY))
     scope = scopes.task(_QUEUE, _TASK, "bench")
     made = Broker(Decider(Registry((PutEffect(),)), codec, "run"), ledger, codec, blobs)
     start = time.thread_time()
@@ -156,27 +80,51 @@ def check(permits: int, count: int, granted: bool) -> float:
     return (time.thread_time() - start) / count * 1e6
 
 
-def _median(measure: Callable[[], float], rounds: int) -> float:
-    return statistics.median(measure() for _ in range(rounds))
+def through_scheduler(count: int, workers: int) -> float:
+    """Return effects a second of a whole run: agents, scheduler, worker threads, broker and ledger."""
+    tasks = 8
+    since = time.perf_counter()
+    carry_out(Memory(), tasks, count // tasks, workers)
+    return count / (time.perf_counter() - since)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=20_000, help="effects a round")
-    parser.add_argument("--rounds", type=int, default=5)
-    chosen = parser.parse_args()
-    rates: dict[str, list[float]] = {"broker": [], "bare": []}
-    for _ in range(chosen.rounds):
-        rates["broker"].append(broker(chosen.count))
-        rates["bare"].append(bare(chosen.count))
-    ours, theirs = (statistics.median(rates[name]) for name in ("broker", "bare"))
-    print(f"broker     {ours:10,.0f} effects/s")
-    print(f"bare loop  {theirs:10,.0f} effects/s   the broker reaches {ours / theirs:.0%} of it")
-    for permits in (10, 100, 1_000, 10_000, 100_000):
-        some = max(20, min(2000, 2_000_000 // permits))
-        hit, miss = (_median(lambda: check(permits, some, kind), 3) for kind in (True, False))  # noqa: B023
-        print(f"check against {permits:7,} permits: {hit:10.1f} us granted, {miss:10.1f} us denied")
+def compare(options: Options) -> Comparison:
+    count = options.size // 4 if options.quick else options.size
+    kinds = {
+        "bare loop": lambda: bare(count),
+        "broker": lambda: broker(count),
+        "whole run, 1 worker": lambda: through_scheduler(count, 1),
+        "whole run, 4 workers": lambda: through_scheduler(count, 4),
+    }
+    rates = {
+        name: Figure(name, "effects/s", tuple(values), "" if name == "bare loop" else "bare loop")
+        for name, values in interleave(kinds, options.rounds).items()
+    }
+    checks, grown = checking((10, 10_000) if options.quick else (10, 100, 1000, 10_000, 100_000))
+    one, four = rates["whole run, 1 worker"], rates["whole run, 4 workers"]
+    goals = (
+        Goal("the broker alone: effects a second", rates["broker"].median, 50_000, at_least=True),
+        Goal("4 workers: effects a second, of those of 1", four.of(one), 1, at_least=True),
+        *grown,
+    )
+    return Comparison("The broker", (*rates.values(), *checks), goals)
+
+
+def checking(sizes: tuple[int, ...]) -> tuple[list[Figure], list[Goal]]:
+    """Return what a check costs under so many permits, and whether it grows with their logarithm at most."""
+    found: list[Figure] = []
+    goals: list[Goal] = []
+    for granted, word in ((True, "granted"), (False, "denied")):
+        some = {permits: max(20, min(2000, 2_000_000 // permits)) for permits in sizes}
+        costs = [
+            Figure(f"check against {n:,} permits, {word}", "us", tuple(check(n, some[n], granted) for _ in range(3)))
+            for n in sizes
+        ]
+        text = f"a check, {word}: against {sizes[-1]:,} permits, of one against {sizes[0]:,}"
+        goals.append(Goal(text, costs[-1].of(costs[0]), math.log(sizes[-1], sizes[0])))
+        found += costs
+    return found, goals
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, compare, size=20_000, unit="effects a round")

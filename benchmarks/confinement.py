@@ -5,16 +5,15 @@ Rounds of each kind take turns, so that whatever else the machine does falls on 
 
 from __future__ import annotations
 
-import argparse
 import select
 import shutil
-import statistics
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
+from benchmarks.harness import Comparison, Figure, Options, command, interleave, scratch
 from tek_abi import Policy
 from tek_abi.policy import PROTECTED
 from tek_effects_proc import open_sandbox
@@ -60,15 +59,11 @@ def bwrap(layout: Layout) -> None:
     subprocess.run([*words, _TRUE], check=True, stdin=subprocess.DEVNULL, capture_output=True)
 
 
-def latency(kinds: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Return the median of each kind in milliseconds."""
-    times: dict[str, list[float]] = {name: [] for name in kinds}
-    for _ in range(rounds):
-        for name, start in kinds.items():
-            since = time.perf_counter()
-            start()
-            times[name].append((time.perf_counter() - since) * 1000)
-    return {name: statistics.median(values) for name, values in times.items()}
+def took(start: Callable[[], None]) -> float:
+    """Return how many milliseconds one start takes."""
+    since = time.perf_counter()
+    start()
+    return (time.perf_counter() - since) * 1000
 
 
 def rate(start: Callable[[], None], count: int, threads: int) -> float:
@@ -79,27 +74,38 @@ def rate(start: Callable[[], None], count: int, threads: int) -> float:
         return count / (time.perf_counter() - since)
 
 
-def main() -> None:
-    """Print medians, ratios and rates."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=200)
-    options = parser.parse_args()
+def compare(options: Options) -> Comparison:
+    count = 40 if options.quick else options.size
     sandbox = open_sandbox()
-    with tempfile.TemporaryDirectory() as workspace:
-        ground = Ground(workspace, "/home/nobody")
-        layout = ground.layout(confined_to(held()))
-        kinds: dict[str, Callable[[], None]] = {"bare": bare, f"tek {sandbox.level}": lambda: confined(sandbox, ground)}
-        if shutil.which("bwrap"):
-            kinds["bwrap"] = lambda: bwrap(layout)
-        medians = latency(kinds, options.rounds)
-        for name, start in kinds.items():
-            rates = [max(rate(start, options.rounds, threads) for _ in range(3)) for threads in (1, 4)]
-            print(
-                f"{name:<16} {medians[name]:6.2f} ms p50  {medians[name] / medians['bare']:5.1f} x bare  "
-                f"{rates[0]:6.0f}/s on 1 thread  {rates[1]:6.0f}/s on 4"
-            )
-    sandbox.close()
+    try:
+        with scratch() as workspace:
+            ground = Ground(str(workspace), "/home/nobody")
+            layout = ground.layout(confined_to(held()))
+            kinds = {"bare": bare, f"tek {sandbox.level}": lambda: confined(sandbox, ground)}
+            if shutil.which("bwrap"):
+                kinds["bwrap"] = lambda: bwrap(layout)
+            latency = interleave({name: partial(took, start) for name, start in kinds.items()}, count)
+            rates = {
+                threads: interleave(
+                    {name: partial(rate, start, count, threads) for name, start in kinds.items()}, options.rounds
+                )
+                for threads in (1, 4)
+            }
+    finally:
+        sandbox.close()
+    found = [Figure(name, "ms", tuple(values), _base(name)) for name, values in latency.items()]
+    for threads, of_kind in rates.items():
+        on = f"{threads} thread{'s' * (threads > 1)}: "
+        found += [
+            Figure(f"{on}{name}", "starts/s", tuple(values), f"{on}bare" if _base(name) else "")
+            for name, values in of_kind.items()
+        ]
+    return Comparison("What confinement costs `true`", tuple(found))
+
+
+def _base(name: str) -> str:
+    return "" if name == "bare" else "bare"
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, compare, rounds=3, size=200, unit="starts a round")

@@ -5,17 +5,15 @@ Each step takes what it needs from the output of the one before: the command tha
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
+
+from benchmarks.harness import Comparison, Figure, Options, command, scratch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PLAN = """\
@@ -75,24 +73,15 @@ def walk(base: Path) -> Newcomer:
     return newcomer
 
 
-def main() -> None:
-    """Print what each step took."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options, _ = parser.parse_known_args()
-    base = Path(tempfile.mkdtemp(prefix="tek-newcomer-"))
-    try:
-        newcomer = walk(base)
-    finally:
-        shutil.rmtree(base)
-    total = sum(seconds for _, seconds in newcomer.steps)
-    if options.json:
-        print(json.dumps({"steps": dict(newcomer.steps), "total": total}))
-        return
-    for step, seconds in newcomer.steps:
-        print(f"{step:<32} {seconds:7.2f} s")
-    print(f"{'all of it':<32} {total:7.2f} s")
+def compare(options: Options) -> Comparison:
+    walks: list[dict[str, float]] = []
+    for _ in range(options.rounds):
+        with scratch() as base:
+            walks.append(dict(walk(base).steps))
+    steps = [Figure(step, "s", tuple(one[step] for one in walks)) for step in walks[0]]
+    total = Figure("all of it", "s", tuple(sum(one.values()) for one in walks))
+    return Comparison("From a clone to a report", (*steps, total))
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, compare, rounds=1)
