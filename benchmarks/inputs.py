@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -57,14 +57,7 @@ def tek(sot: Path, *options: str) -> Callable[[], Taken]:
 
 
 def _fresh(sot: Path, words: list[str]) -> Callable[[], Taken]:
-    def measure() -> Taken:
-        out = sot.parent / "out"
-        try:
-            return run([*words, str(out)], sot.parent)
-        finally:
-            if out.is_dir():
-                shutil.rmtree(out)
-            else:
-                out.unlink(missing_ok=True)
-
-    return measure
+    """Measure into a new directory each time. None is removed before the end of all: a file system that has just
+    freed many inodes finds new ones slowly, and the next kind would pay for it.
+    """
+    return lambda: run([*words, tempfile.mktemp("", "out-", sot.parent)], sot.parent)  # both want to make it

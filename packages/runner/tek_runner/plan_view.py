@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -14,6 +16,8 @@ ROOM_FOR_TABLE: Final = 110
 """Columns of a terminal from which on a table is readable."""
 
 _MAX_TABLE: Final = 500
+_DETAILS: Final = 15
+"""Where what is said of a task starts."""
 
 
 def show(rows: Sequence[TaskRights], queues: int) -> None:
@@ -25,8 +29,18 @@ def show(rows: Sequence[TaskRights], queues: int) -> None:
         if console.width >= ROOM_FOR_TABLE:
             _table(console, rows, queues)
             return
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     for line in lines(rows, queues):
-        sys.stdout.write(printable(line) + "\n")
+        sys.stdout.write(folded(printable(line), width) + "\n")
+
+
+def folded(line: str, width: int) -> str:
+    """Return a line in parts that fit ``width`` columns, 0 for any, indented below what they go on; no word is cut."""
+    if not width or len(line) <= width:
+        return line
+    indent = " " * (_DETAILS if line.startswith(" ") else 0)
+    parts = textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(parts)
 
 
 def common_rights(rows: Sequence[TaskRights]) -> dict[str, str]:
