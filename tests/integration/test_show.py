@@ -92,6 +92,18 @@ class TestShow:
             "paged:" not in at_terminal("show", "last", "--no-pager", cwd=home, env={"PAGER": "sed s/^/paged:/"}).text
         )
 
+    def test_what_was_cut_off_is_to_be_resumed_and_not_run_again(self, tmp_path: Path) -> None:
+        plan(tmp_path, queue(task(1, "echo x >>count; sleep 60")))
+        run = subprocess.Popen([TEK_RUNNER, "run"], cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        while not (tmp_path / "count").exists():
+            time.sleep(0.02)
+        run.kill()
+        run.wait(30)
+        for words in (("show", "last"), ("show", "last", "1")):
+            answer = tek(*words, cwd=tmp_path)
+            assert "--only" not in answer.out
+            assert re.search(r"go on with: \S*tek-runner resume runs/", answer.out)
+
     def test_a_damaged_ledger_is_told_up_to_there(self, home: Path, tmp_path: Path) -> None:
         (ledger,) = home.glob("runs/*/ledger.jsonl")
         lines = ledger.read_bytes().splitlines(keepends=True)

@@ -80,8 +80,7 @@ def _problem(history: RunHistory, task: TaskHistory, skipped: list[str]) -> Iter
     if skipped:
         more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
         yield f"  skipped because of it: {', '.join(skipped[:_NAMED])}{more}"
-    if again := run_again(history, task.task.id):
-        yield f"  again: {again}"
+    yield from (f"  {line}" for line in _further(history, task))
 
 
 def task_lines(history: RunHistory, task: TaskHistory) -> Iterator[str]:
@@ -105,8 +104,8 @@ def task_lines(history: RunHistory, task: TaskHistory) -> Iterator[str]:
     for effect in task.effects:
         yield ""
         yield from _effect(history, effect)
-    if again := run_again(history, task.task.id):
-        yield f"\nagain: {again}"
+    yield ""
+    yield from _further(history, task)
 
 
 def _rules(task: TaskHistory) -> list[str]:
@@ -152,6 +151,14 @@ def _output(history: RunHistory, effect: EffectHistory) -> Iterator[str]:
 
 def _used(spent: Budget) -> str:
     return f"used {usage(spent)}" if usage(spent) else ""
+
+
+def _further(history: RunHistory, task: TaskHistory) -> Iterator[str]:
+    """Yield how to go on with a task."""
+    if again := run_again(history, task.task.id):
+        yield f"again: {again}"
+    elif history.closed is None and task.end is None:
+        yield f"go on with: {shlex.join([program(), 'resume', shown(history.path.parent)])}"
 
 
 def _source(history: RunHistory) -> str:

@@ -14,9 +14,9 @@ _AS_STRONG = ("auto", "none", "root-idmap", "userns", "bwrap")
 
 
 def run_again(history: RunHistory, task: str) -> str:
-    """Return the command; empty where the run's source is not on record."""
+    """Return the command; empty where the run's source is not on record, or the run itself can go on with the task."""
     source = history.observed("source")
-    if not isinstance(source, str):
+    if not isinstance(source, str) or (history.closed is None and history.tasks[task].end is None):
         return ""
     workspace, config = history.observed("workspace"), history.observed("config")
     words = ["tek-runner", "run", source]
