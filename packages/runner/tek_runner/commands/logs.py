@@ -28,7 +28,7 @@ from tek_runner.task_names import find_tasks
         """
     )
 )
-@click.argument("run")
+@click.argument("run", default="last", metavar="[RUN]")
 @click.argument("tasks", nargs=-1, metavar="[TASK]...")
 @click.option("--stdout", "only", flag_value="stdout", help="Only what went to standard output.")
 @click.option("--stderr", "only", flag_value="stderr", help="Only what went to standard error.")

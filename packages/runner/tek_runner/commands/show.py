@@ -27,7 +27,7 @@ from tek_runner.task_names import find_tasks
         """
     )
 )
-@click.argument("run")
+@click.argument("run", default="last", metavar="[RUN]")
 @click.argument("task", required=False)
 @click.option("--no-pager", is_flag=True, help="Write it all at once on a terminal, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
