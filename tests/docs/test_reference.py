@@ -44,6 +44,14 @@ def test_every_diagnostic_and_effect_has_its_section() -> None:
         assert f"\n## {name}\n" in pages["docs/reference/effects.md"]
 
 
+def test_every_diagnostic_with_an_example_shows_how_it_is_told() -> None:
+    page = generated()["docs/reference/diagnostics.md"]
+    shown = [code for code, one in explanations().items() if one.wrong]
+    for code in shown:
+        section = page.partition(f"\n## {code} ")[2].partition("\n## TEK")[0]
+        assert re.search(rf"^[\w./]+:\d+:\d+: {code} .+\n +\d+ \| .*\n +\| +\^\n  help: ", section, re.M), code
+
+
 def test_anchors_of_the_list_of_diagnostics_lead_to_their_sections() -> None:
     page = generated()["docs/reference/diagnostics.md"]
     headings = re.findall(r"^## (TEK.+)$", page, re.M)

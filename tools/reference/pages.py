@@ -10,6 +10,7 @@ from typing import Any
 
 from tek_planner import Explanation, explanations
 from tools.reference.cli import Command, commands, exit_codes
+from tools.reference.diagnosed import rendered
 from tools.reference.schema import Schema
 
 
@@ -90,6 +91,8 @@ def diagnostics_page() -> str:
     )
     for page in pages.values():
         lines += [f"## {page.code} {_plain(page.title)}", "", page.text, ""]
+        if told := rendered(page):
+            lines += ["The wrong one is told as", "", "`````text", told, "`````", ""]
     return _joined(lines)
 
 
