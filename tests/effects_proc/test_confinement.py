@@ -291,3 +291,30 @@ def test_a_child_reads_nothing_that_every_permit_leaves_out(permits: list[Permit
         for one in permits
     )
     assert covered or not reads(*permits).may_read(name)
+
+
+def closed_in(ground: Ground, given: Confinement) -> set[str]:
+    marked = find_marked(ground, given)
+    return {path.removeprefix(ground.workspace) for path in {**marked.sealed, **marked.protected}}
+
+
+class TestWalks:
+    def test_beneath_what_is_closed_nothing_is_looked_for_but_what_is_hidden(self, ground: Ground) -> None:
+        root = Path(ground.workspace)
+        for place in ("runs/old/.git", "runs/open/.git", "src/.git"):
+            (root / place).mkdir(parents=True)
+        marks = ("**/.git/**", "runs/**")
+        closed = writes(permit("**", exclude=marks))
+        nested = writes(permit("**", exclude=marks), permit("runs/open/**", exclude=("**/.git/**",)))
+
+        assert {"/runs", "/src/.git"} <= closed_in(ground, closed)
+        assert not {"/runs/old/.git", "/runs/open/.git"} & closed_in(ground, closed)
+        assert {"/runs/open/.git", "/src/.git"} <= closed_in(ground, nested)
+
+    def test_what_is_hidden_is_found_there_too(self, ground: Ground) -> None:
+        root = Path(ground.workspace)
+        (root / "runs").mkdir(exist_ok=True)
+        (root / "runs" / ".env").touch()
+        readable, writable = permit("**", exclude=("**/.env",)), permit("**", exclude=("runs/**",))
+        held = confinement(Held(reads=(readable,), writes=(writable,)))
+        assert f"{root}/runs/.env" in find_marked(ground, held).hidden

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 
@@ -22,6 +22,10 @@ UNSEEN = ("/proc", "/sys", "/dev")
 """Of these a root has its own, with nothing of the host."""
 
 Identity = tuple[int, int]
+
+
+_HIDDEN: Final = 0
+"""The kind of what must not be seen; the others must not be written."""
 
 
 class Places(Protocol):
@@ -55,25 +59,31 @@ def find_marked(places: Places, confinement: Confinement) -> Marked:
     for base, roots, kind in looks.places:
         _note(base, roots, found[kind])
     for start, searches in looks.walks:
-        for path, search in _walk(start, searches):
+        for path, search in _walk(start, searches, looks.closed):
             _note(path, search.roots, found[search.kind])
     return marked
 
 
 @attrs.frozen
 class _Looks:
-    """Where to look: single places with the roots that they count within and their kind, and walks for searches."""
+    """Where to look: single places with the roots that they count within and their kind, and walks for searches.
+
+    Of the places, ``closed`` are trees in which nothing may be written: beneath them there is nothing to close.
+    """
 
     places: list[tuple[str, list[str], int]]
     walks: list[tuple[str, list[_Search]]]
+    closed: frozenset[str]
 
 
 @lru_cache(maxsize=256)
 def _looks(places: Places, confinement: Confinement) -> _Looks:
+    granted = [places.real(region.path) for region in confinement.writes]
     writes = _outermost([places.real(region.path) for region in confinement.writes if region.is_tree])
     reads = _outermost([places.real(region.path) for region in confinement.reads if region.is_tree])
     kinds = ((confinement.hidden, reads), (confinement.sealed, writes), (confinement.protected, writes))
     single: list[tuple[str, list[str], int]] = []
+    closed: set[str] = set()
     walks: dict[str, list[_Search]] = {}
     for kind, (patterns, roots) in enumerate(kinds):
         for pattern in patterns:
@@ -81,11 +91,13 @@ def _looks(places: Places, confinement: Confinement) -> _Looks:
             base = places.real(fixed)
             if not rest or rest == ["**"]:
                 single.append((base, roots, kind))
+                if rest and kind != _HIDDEN and not any(_inside(written, base) for written in granted):
+                    closed.add(base)
                 continue
             starts = [root for root in roots if root != base and _inside(root, base)] if rest[0] == "**" else []
             for start in starts or [base]:
                 walks.setdefault(start, []).append(_Search(rest, roots, kind))
-    return _Looks(single, list(walks.items()))
+    return _Looks(single, list(walks.items()), frozenset(closed))
 
 
 @attrs.frozen(eq=False)
@@ -126,9 +138,9 @@ States = frozenset[tuple[int, int]]
 """Where in the segments of which search a match may stand."""
 
 
-def _walk(root: str, searches: list[_Search]) -> Iterator[tuple[str, _Search]]:
+def _walk(root: str, searches: list[_Search], closed: frozenset[str]) -> Iterator[tuple[str, _Search]]:
     """Yield the paths beneath ``root`` that a search matches, in one walk for all; nothing beneath one that matches as
-    a tree.
+    a tree, and beneath what is ``closed`` only what is to be hidden.
     """
     known: dict[States, _Wanted] = {}
     pending = [(root, _closure({(index, 0) for index in range(len(searches))}, searches))]
@@ -148,6 +160,8 @@ def _walk(root: str, searches: list[_Search]) -> Iterator[tuple[str, _Search]]:
                         matches = [*matches, *wanted.begun(entry.name)]
                     for search in matches:
                         yield path, search
+                    if path in closed:
+                        further = frozenset(state for state in further if searches[state[0]].kind == _HIDDEN)
                     if further and entry.is_dir(follow_symlinks=False):
                         pending.append((path, further))
         except OSError:
