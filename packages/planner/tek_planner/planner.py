@@ -48,7 +48,7 @@ def plan_bytes(data: bytes, path: str = "sot.md", *, source: str | None = None, 
 
 def plan_text(text: str, path: str = "sot.md", *, source: str | None = None, generated_at: str = "") -> Planned:
     """Plan a text. Any text gives a plan or diagnostics, in time linear in its length."""
-    surrogate = next((i for i, c in enumerate(text) if "\ud800" <= c <= "\udfff"), None) if not text.isascii() else None
+    surrogate = _lone_surrogate(text)
     if surrogate is not None:
         above = text.count("\n", 0, surrogate)
         column = surrogate - text.rfind("\n", 0, surrogate)
@@ -79,6 +79,15 @@ def plan_text(text: str, path: str = "sot.md", *, source: str | None = None, gen
         return Planned(None, problems.all(), tuple(problems.warnings))
     plan = attrs.evolve(plan, source=source, generated_at=generated_at)
     return Planned(plan, (), tuple(problems.warnings))
+
+
+def _lone_surrogate(text: str) -> int | None:
+    """Return where the first character stands that is none, ``None`` where there is none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return error.start
+    return None
 
 
 def _says_tek(text: str) -> bool:
