@@ -1,4 +1,7 @@
-"""Run every comparison, print it, and write RESULTS.md: ``.venv/bin/python -m benchmarks [--quick] [NAME ...]``."""
+"""Run every comparison, or those that are named, and write RESULTS.md.
+
+It has the newest figures of each comparison. A quick run leaves it alone, and so does a comparison that fails.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,13 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-import attrs
-
 from benchmarks import peers
-from benchmarks.harness import HERE, Comparison, end_cleanly, read, table
+from benchmarks.harness import HERE, Comparison, end_cleanly, read, table, written
 
 _ALL = ("planning", "noop", "shell", "broker", "confinement", "replay", "startup", "quickstart", "durable", "newcomer")
 _SLOW = ("newcomer",)  # it clones, and sets up an environment
+_NEWEST = HERE / ".results"
+_RESULTS = HERE / "RESULTS.md"
 _PROFILES = HERE / "PROFILES.md"
 _LIMIT = 900
 
@@ -55,14 +58,26 @@ def machine() -> list[str]:
     ]
 
 
-def page(comparisons: list[Comparison], about: list[str], quick: bool) -> str:
+def keep(name: str, comparison: Comparison) -> None:
+    """Keep a comparison as the newest of its name."""
+    _NEWEST.mkdir(exist_ok=True)
+    (_NEWEST / ".gitignore").write_text("*\n")
+    (_NEWEST / f"{name}.json").write_text(written(comparison), encoding="utf-8")
+
+
+def newest() -> list[Comparison]:
+    """Return the newest of each comparison."""
+    places = [_NEWEST / f"{name}.json" for name in _ALL]
+    return [read(place.read_text(encoding="utf-8")) for place in places if place.exists()]
+
+
+def page(comparisons: list[Comparison], about: list[str]) -> str:
     """Return RESULTS.md."""
     lines = [
         "# Results",
         "",
         "Written by `make bench`. The kinds of a comparison took turns in one run; the machine was shared with other "
         "work, so ratios of medians say more than seconds, and differences under 1.3 times are ties.",
-        *(["**A quick run: small sizes, few rounds.**"] if quick else []),
         "",
         *about,
     ]
@@ -79,21 +94,25 @@ def page(comparisons: list[Comparison], about: list[str], quick: bool) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes and few rounds: within three minutes")
-    parser.add_argument("--out", type=Path, default=HERE / "RESULTS.md", help="default benchmarks/RESULTS.md")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(_ALL)} (default: all)")
     options = parser.parse_args()
     end_cleanly()
     if unknown := set(options.names) - set(_ALL):
         parser.error(f"there is no comparison {', '.join(sorted(unknown))}; there are {', '.join(_ALL)}")
     names = options.names or [name for name in _ALL if not (options.quick and name in _SLOW)]
-    about, comparisons = machine(), []
+    about, failed = machine(), []
     for name in names:
         comparison = measured(name, options.quick)
-        comparisons.append(comparison)
         print("\n".join([f"== {comparison.title}", "", *table(comparison), ""]), flush=True)
-    options.out.write_text(page(comparisons, about, options.quick), encoding="utf-8")
-    print(f"written: {os.path.relpath(options.out)}")
-    raise SystemExit(not all(attrs.asdict(one)["figures"] for one in comparisons))
+        if not comparison.figures:
+            failed.append(name)
+        elif not options.quick:
+            keep(name, comparison)
+    if not options.quick:
+        _RESULTS.write_text(page(newest(), about), encoding="utf-8")
+        print(f"written: {os.path.relpath(_RESULTS)}")
+    if failed:
+        raise SystemExit(f"failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

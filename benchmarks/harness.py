@@ -231,13 +231,18 @@ def command(
     )
     comparison = compare(options)
     if chosen.json:
-        print(json.dumps(attrs.asdict(comparison)))
+        print(written(comparison))
     else:
         print("\n".join([comparison.title, "", *table(comparison)]))
 
 
+def written(comparison: Comparison) -> str:
+    """Return a comparison as one line of JSON."""
+    return json.dumps(attrs.asdict(comparison))
+
+
 def read(text: str) -> Comparison:
-    """Return the comparison that ``--json`` printed."""
+    """Return the comparison that ``written`` wrote."""
     data: dict[str, Any] = json.loads(text)
     return Comparison(
         data["title"],

@@ -57,7 +57,17 @@ def tek(sot: Path, *options: str) -> Callable[[], Taken]:
 
 
 def _fresh(sot: Path, words: list[str]) -> Callable[[], Taken]:
-    """Measure into a new directory each time. None is removed before the end of all: a file system that has just
-    freed many inodes finds new ones slowly, and the next kind would pay for it.
+    """Measure with the result in the plan's folder, as users have it, and move that away afterwards, so that each run
+    finds the same folder. It is removed at the end of all: a file system that has just freed many inodes finds new ones
+    slowly, and the next kind would pay for it.
     """
-    return lambda: run([*words, tempfile.mktemp("", "out-", sot.parent)], sot.parent)  # both want to make it
+
+    def measure() -> Taken:
+        out = sot.parent / "out"
+        try:
+            return run([*words, str(out)], sot.parent)
+        finally:
+            if out.exists():
+                out.rename(Path(tempfile.mkdtemp("", "out-", sot.parent.parent)) / "out")
+
+    return measure

@@ -22,7 +22,7 @@ def compare(options: Options) -> Comparison:
             kinds = {"baseline": baseline(sot), "tek": tek(sot), "start": tek(legacy(folder / f"start-{size}", 1))}
             if size < _LARGE:
                 kinds["tek --durability process"] = tek(sot, "--durability", "process")
-            taken = interleave(kinds, options.rounds if size < _LARGE else max(1, options.rounds // 2))
+            taken = interleave(kinds, options.rounds if size < _LARGE else min(2, options.rounds))
             a_task.append(beyond_start(size, taken["tek"], taken.pop("start")))
             what = f"{size:,}: "
             times, memory = figures(taken, "baseline", what), figures(taken, "baseline", what, memory=True)
@@ -46,4 +46,4 @@ def beyond_start(size: int, taken: Sequence[Taken], starts: Sequence[Taken]) -> 
 
 
 if __name__ == "__main__":
-    command(__doc__, compare)
+    command(__doc__, compare, rounds=3)

@@ -131,10 +131,11 @@ def test_the_baseline_runs_a_hook_and_keeps_its_log(tmp_path: Path) -> None:
     assert Path(report["results"][0]["commands"][0]["log"]).read_text() == "$ echo done\ndone\n\n[stderr]\n"
 
 
-def test_each_run_is_measured_in_a_directory_of_its_own_and_nothing_is_left_behind() -> None:
+def test_each_run_finds_the_same_folder_and_nothing_is_left_behind() -> None:
     with scratch() as folder:
         sot = legacy(folder / "plan", 3)
         for measure in (baseline(sot), baseline(sot), tek(sot), tek(sot)):
             measure()
-        assert len([*sot.parent.glob("out-*/run.json")]) == 4
+            assert [*sot.parent.iterdir()] == [sot]
+        assert len([*folder.glob("out-*/out/run.json")]) == 4
     assert not folder.exists()
