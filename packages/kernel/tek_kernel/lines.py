@@ -45,13 +45,17 @@ class LedgerInvalid(TekError, ValueError):
 
 @attrs.frozen
 class Line:
-    """One verified line. ``number`` counts from 1, ``hash`` is its chain hash in hex."""
+    """One verified line. ``number`` counts from 1, ``hash`` is its chain hash in hex.
+
+    ``raw`` is what it says; ``refers`` whether that can name blobs.
+    """
 
     number: int
     at: Instant
     entry: Entry
     hash: str
     raw: dict[str, Any]
+    refers: bool
 
 
 def read_lines(file: BinaryIO, codec: Codec) -> Iterator[Line]:
@@ -64,7 +68,8 @@ def read_lines(file: BinaryIO, codec: Codec) -> Iterator[Line]:
         if not isinstance(body.get("at"), str) or not INSTANT.fullmatch(body["at"]) or body["at"] < at:
             raise LedgerInvalid(number, "its time is missing or before the line above", at, str(body.get("at")))
         at = body["at"]
-        yield Line(number, at, _entry(body, number, codec), sha256, body)
+        # The line has the one spelling of its content, so that a name stands in it as it is or not at all.
+        yield Line(number, at, _entry(body, number, codec), sha256, body, b'"$' in data)
 
 
 def chained_lines(file: BinaryIO) -> Iterator[tuple[int, bytes, str]]:

@@ -176,7 +176,8 @@ class Checker:
         if self._after is not None and not isinstance(entry, RunResumed | Recovered):
             denied = isinstance(entry, EffectOutcome) and entry.position == self._after.position
             _require(denied, line, "a denied request is not followed by its outcome")
-        self._check_blobs(line.raw)
+        if line.refers:
+            self._check_blobs(line.raw)
         match entry:
             case RunOpened():
                 self.opened = entry
@@ -252,7 +253,9 @@ class Checker:
     def _task(self, line: Line, task: str) -> _OpenTask:
         _require(task in self.tasks, line, f"the plan has no task {task}")
         _require(task not in self._ended, line, f"{task} has ended already")
-        return self._open.setdefault(task, _OpenTask())
+        if task not in self._open:
+            self._open[task] = _OpenTask()
+        return self._open[task]
 
     def _check_started(self, line: Line, entry: TaskStarted) -> None:
         task = self._task(line, entry.task)
