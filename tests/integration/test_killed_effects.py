@@ -214,3 +214,20 @@ def test_each_recorded_effect_happened_once(
     assert set(again) <= {f"post-{n}" for n in range(STEPS)}, "what can be taken for done was not repeated"
     replayed = tek("replay", "last", "--json", cwd=tmp_path, env=environment)
     assert (replayed.code, replayed.json["replay_hash"]) == (0, expected)
+
+
+def test_what_would_be_written_is_shown_where_nobody_knows_whether_it_was(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """Given a ledger that ends with the intent of an append; then whoever is asked sees what to look for."""
+    plan(tmp_path, queue("### `TASK-001` Append\n\n- Agent: appending\n"))
+    assert tek("run", cwd=tmp_path, env=environment).code == 0
+    (ledger,) = tmp_path.glob("runs/*/ledger.jsonl")
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    asked = next(n for n, line in enumerate(lines) if b'"effect.intent"' in line)
+    ledger.write_bytes(b"".join(lines[: asked + 1]))
+
+    answer = tek("resume", "last", cwd=tmp_path, env=environment)
+
+    assert answer.code == 6
+    assert "TASK-001[1].0  fs.append  appended\n    with data 'file-0\\n' (7 bytes)\n" in answer.out

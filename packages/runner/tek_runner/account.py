@@ -9,14 +9,14 @@ from typing import Final
 
 import attrs
 
-from tek_abi import CODEC, TaskResult
+from tek_abi import CODEC, Blob, TaskResult
 from tek_effects_proc import WEAKER
 from tek_executor.resume import Doubtful
 from tek_runner.console import Out, counted
 from tek_runner.github import annotation
 from tek_runner.prepare import program, shown
 from tek_runner.progress import excerpt_lines
-from tek_runner.reporting.wording import cut
+from tek_runner.reporting.wording import LONG, cut
 from tek_runner.run_directory import LEDGER
 from tek_runner.session import OFF, Finished, Session
 from tek_runner.task_history import subject_of
@@ -71,6 +71,7 @@ def _problem(
     doubtful = finished.in_doubt.get(result.task, ())
     for one in doubtful[:_MAX_TOLD]:
         yield f"  {one.position}  {one.request.effect}  {_subject(one)}"
+        yield from (f"    with {carried}" for carried in _carried(one))
         yield f"    {_answering(session, f'{one.position}={one.answers[0]}')}  (or ={', ='.join(one.answers[1:])})"
     if not doubtful:
         yield f"  again: {shlex.join([*words, '--only', result.task])}"
@@ -84,6 +85,20 @@ def _answering(session: Session, answer: str) -> str:
 def _subject(one: Doubtful) -> str:
     args = CODEC.encode(one.request)
     return cut(subject_of(one.request.effect, args)) if isinstance(args, dict) else ""
+
+
+def _carried(one: Doubtful) -> Iterator[str]:
+    """Yield what a request would write or send, shortened, so that whoever looks knows what to look for."""
+    fields = attrs.fields_dict(type(one.request))  # type: ignore[arg-type]  # each request is an attrs class
+    for name in fields:
+        data = getattr(one.request, name)
+        if not isinstance(data, Blob) or not data.size:
+            continue
+        try:
+            text = data.read()[: 4 * LONG].decode("utf-8", "replace")
+        except LookupError:
+            continue  # it was redacted
+        yield f"{name} {cut(repr(text))} ({counted(data.size, 'byte')})"
 
 
 def _skipped_by(bad: Sequence[TaskResult]) -> dict[str, list[str]]:
