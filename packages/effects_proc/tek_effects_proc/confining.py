@@ -22,16 +22,17 @@ from tek_effects_proc.sandbox import Command, Sandbox, confined_to
 from tek_effects_proc.spawn import Confined, NotConfined
 from tek_effects_proc.straight import rename_away
 from tek_effects_proc.watch import Wake
-from tek_kernel.effect import Context, EffectError, EffectRefused
+from tek_kernel.effect import Context, EffectError, EffectRefused, Held
 
 
 @attrs.define
 class Confining:
-    """The confinement of one command."""
+    """The confinement of one command. ``held`` is all that its task may do with files and the network."""
 
     _ground: Ground
     _sandbox: Sandbox
     _context: Context
+    _held: Held
     _known: Known
     _serve: Serve | None = None
     _confinement: Confinement = attrs.field(factory=Confinement, init=False)
@@ -41,7 +42,7 @@ class Confining:
     def start(self, argv: Sequence[str], search: str, cwd: int, environment: Mapping[bytes, bytes]) -> Confined:
         """Start a command in the directory ``cwd``, a descriptor. Raises ``EffectError`` or ``EffectRefused``."""
         try:
-            self._confinement = confined_to(self._context.held())
+            self._confinement = confined_to(self._held)
             trees = (self._ground.real(region.path) for region in self._confinement.writes if region.is_tree)
             layout, planted = self._known.begin(lambda: self._ground.layout(self._confinement), trees)
             self._layout = layout

@@ -133,7 +133,7 @@ class ExecEffect(Effect[Exec]):
                 child = held.enter_context(closing(start(program, request.argv, environment.variables, cwd)))
                 stop, usage = _run(child, output, until.at, wake.fd)
                 return _answer(request, context, child, output, (stop, until), usage, {})
-            confined = Confining(self.ground, self.sandbox, context, self._known, self.serve)
+            confined = Confining(self.ground, self.sandbox, context, given, self._known, self.serve)
             started = confined.start(request.argv, search, cwd, environment.variables)
             try:
                 with closing(started), confined.connected(started, output, wake):

@@ -30,9 +30,12 @@ def find_program(word: str, path: str, cwd: int, sees: Callable[[str], bool] = l
     else:
         candidates = [f"{entry}/{word}" for entry in path.split(":") if entry.startswith("/")]
         where = f"on PATH ({path})"
-    problems = [_problem(candidate, cwd, sees) for candidate in candidates]
-    if "" in problems:
-        return candidates[problems.index("")]
+    problems: list[str] = []
+    for candidate in candidates:
+        problem = _problem(candidate, cwd, sees)
+        if not problem:
+            return candidate
+        problems.append(problem)
     if "not-permitted" in problems:
         file = candidates[problems.index("not-permitted")]
         raise EffectError("not-permitted", f"{file!r} may not be executed; chmod +x it, or name its interpreter first")

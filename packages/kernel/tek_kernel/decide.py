@@ -88,6 +88,7 @@ class Scopes:
         self._authority = authority
         self.run = Account("run", policy.run.narrow(plan.budget))
         self._queues: dict[str, Account] = {}
+        self._limits: dict[tuple[Limit, Limit], Limit] = {}
 
     def queue(self, queue: Queue) -> Account:
         """Return the account that a queue's tasks share."""
@@ -99,8 +100,11 @@ class Scopes:
 
     def task_limit(self, queue: Queue, task: Task) -> Limit:
         """Return a task's own limit: what it, its queue or its document names, else the policy's default."""
-        asked = task.budget.inherit(queue.budget).inherit(self._plan.budget)
-        return asked.inherit(self._policy.task).narrow(self._policy.task_max)
+        named = task.budget, queue.budget
+        if named not in self._limits:
+            asked = task.budget.inherit(queue.budget).inherit(self._plan.budget)
+            self._limits[named] = asked.inherit(self._policy.task).narrow(self._policy.task_max)
+        return self._limits[named]
 
     def task(self, queue: Queue, task: Task, agent: str) -> Scope:
         """Return the scope of one task, with its account still full."""

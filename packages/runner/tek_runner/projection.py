@@ -48,11 +48,13 @@ class Command:
     obs: Any = None
 
     def outputs(self) -> dict[str, str]:
-        """Return the digest of what it wrote, by stream."""
+        """Return the digest of what it wrote, by stream, where that is anything."""
         if self.exit is not None:
-            return {"stdout": self.exit.stdout.sha256, "stderr": self.exit.stderr.sha256}
+            streams = {"stdout": self.exit.stdout, "stderr": self.exit.stderr}
+            return {name: blob.sha256 for name, blob in streams.items() if blob.size}
         known = self.obs if isinstance(self.obs, dict) else {}
-        return {name: known[name]["$blob"]["sha256"] for name in ("stdout", "stderr") if known.get(name)}
+        blobs = {name: known[name]["$blob"] for name in ("stdout", "stderr") if known.get(name)}
+        return {name: blob["sha256"] for name, blob in blobs.items() if blob["size"]}
 
 
 @attrs.define
